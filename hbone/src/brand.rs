@@ -1,0 +1,14 @@
+//! The one prefix of ours: labels, annotations, API group, type URLs and metrics that no
+//! standard names start with it, and it is written only here.
+
+/// API group and prefix of labels and annotations, without the slash.
+pub const GROUP: &str = "ambit.dev";
+
+/// Prefix of the metrics that no contract names.
+pub const METRIC_PREFIX: &str = "ambit";
+
+/// The class of a Gateway for which Ambit runs a waypoint.
+pub const WAYPOINT_CLASS: &str = "ambit-waypoint";
+
+/// The controller that owns [`WAYPOINT_CLASS`].
+pub const WAYPOINT_CONTROLLER: &str = "ambit.dev/waypoint";

@@ -1,0 +1,11 @@
+//! The shared kernel of Ambit: what more than one of its programs needs.
+//!
+//! In the order data meets it:
+//!
+//! - [`brand`]: the one prefix of ours for names that no standard gives
+//! - [`identity`]: SPIFFE identities and trust domains
+//! - [`wire`]: the messages of the contracts, and their checked conversion to types
+
+pub mod brand;
+pub mod identity;
+pub mod wire;

@@ -2,7 +2,9 @@
 
 const PROTOS: &[&str] = &[
     "ambit/node.proto",
+    "ambit/waypoint.proto",
     "envoy/discovery.proto",
+    "envoy/ext_authz.proto",
     "istio/authorization.proto",
     "istio/ca.proto",
     "istio/workload.proto",
@@ -12,6 +14,11 @@ const PROTOS: &[&str] = &[
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(PROTOS, ["proto"])?;
-    tonic_prost_build::configure().include_file("wire.rs").compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .include_file("wire.rs")
+        // Sorted maps: equal resources have equal bytes, so that their versions are stable.
+        .btree_map(".istio.workload")
+        .btree_map(".ambit.node")
+        .compile_fds(descriptors)?;
     Ok(())
 }

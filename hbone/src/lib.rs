@@ -6,12 +6,12 @@
 //! - [`identity`]: SPIFFE identities and trust domains
 //! - [`tls`]: keys, certificate requests, certificates and peer verification
 //! - [`netns`]: a network namespace as a value
-//! - [`netns`]: a network namespace as a value
+//! - [`matching`]: what policies compare
 //! - [`wire`]: the messages of the contracts, and their checked conversion to types
 
 pub mod brand;
 pub mod identity;
+pub mod matching;
 pub mod netns;
 pub mod tls;
-pub mod netns;
 pub mod wire;

@@ -7,11 +7,17 @@
 //! - [`tls`]: keys, certificate requests, certificates and peer verification
 //! - [`netns`]: a network namespace as a value
 //! - [`matching`]: what policies compare
+//! - [`channel`]: the way to the control plane
+//! - [`xds`]: the delta discovery client
+//! - [`ca`]: the client of the certificate authority
 //! - [`wire`]: the messages of the contracts, and their checked conversion to types
 
 pub mod brand;
+pub mod ca;
+pub mod channel;
 pub mod identity;
 pub mod matching;
 pub mod netns;
 pub mod tls;
 pub mod wire;
+pub mod xds;

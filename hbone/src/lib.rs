@@ -5,11 +5,13 @@
 //! - [`brand`]: the one prefix of ours for names that no standard gives
 //! - [`identity`]: SPIFFE identities and trust domains
 //! - [`tls`]: keys, certificate requests, certificates and peer verification
-//! - [`netns`]: a network namespace as a value
-//! - [`matching`]: what policies compare
 //! - [`channel`]: the way to the control plane
 //! - [`xds`]: the delta discovery client
 //! - [`ca`]: the client of the certificate authority
+//! - [`netns`]: a network namespace as a value
+//! - [`tunnel`]: HBONE: CONNECT client with its pool, and server
+//! - [`relay`]: bytes both ways between a socket and a tunnel
+//! - [`matching`]: what policies compare
 //! - [`wire`]: the messages of the contracts, and their checked conversion to types
 
 pub mod brand;
@@ -18,6 +20,8 @@ pub mod channel;
 pub mod identity;
 pub mod matching;
 pub mod netns;
+pub mod relay;
 pub mod tls;
+pub mod tunnel;
 pub mod wire;
 pub mod xds;

@@ -21,4 +21,4 @@ pub use request::{CertificateRequest, RequestError};
 pub use verify::PeerError;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,51 +1,14 @@
+pub(crate) mod authority;
+
 use std::sync::Arc;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
-};
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, SanType};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::identity::SpiffeId;
-
-/// An authority that signs what it is told to, so that tests can have what no CA would make.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().expect("key");
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).expect("root").pem();
-        Self { issuer: Issuer::new(params, key), pem }
-    }
-
-    /// A certificate for `id`, after `change` had its way with the leaf.
-    fn issue(
-        &self,
-        id: &SpiffeId,
-        change: impl FnOnce(&mut CertificateParams),
-    ) -> Result<WorkloadCertificate, CertificateError> {
-        let request = CertificateRequest::generate(id).expect("request");
-        let csr = rcgen::CertificateSigningRequestParams::from_pem(request.pem()).expect("csr");
-        let mut params = CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.subject_alt_names = vec![uri(&id.to_string())];
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
-        change(&mut params);
-        let leaf = params.signed_by(&csr.public_key, &self.issuer).expect("leaf").pem();
-        WorkloadCertificate::from_chain(request, &[leaf, self.pem.clone()])
-    }
-}
-
-fn uri(text: &str) -> SanType {
-    SanType::URI(text.try_into().expect("ascii"))
-}
+use authority::{Authority, uri};
 
 fn id(text: &str) -> SpiffeId {
     format!("spiffe://cluster.local/ns/shop/sa/{text}").parse().expect("identity")

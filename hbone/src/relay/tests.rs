@@ -1,0 +1,123 @@
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use super::*;
+
+#[derive(Default)]
+struct Count(AtomicU64, AtomicU64);
+
+impl Meter for Count {
+    fn forward(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+    fn back(&self, n: u64) {
+        self.1.fetch_add(n, Relaxed);
+    }
+}
+
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let address = listener.local_addr().expect("address");
+    let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+    (near.expect("connect"), far.expect("accept").0)
+}
+
+/// Client and server with a relay of two sockets between them.
+async fn relayed(
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> (TcpStream, TcpStream, tokio::task::JoinHandle<(Result<Ended, RelayError>, u64, u64)>) {
+    let (client, near) = pair().await;
+    let (far, server) = pair().await;
+    let relay = tokio::spawn(async move {
+        let count = Count::default();
+        let ended = tcp(near, far, &count, stop).await;
+        (ended, count.0.into_inner(), count.1.into_inner())
+    });
+    (client, server, relay)
+}
+
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(20), future).await.expect("in time")
+}
+
+#[tokio::test]
+async fn a_client_that_shuts_down_its_write_side_still_reads_the_answer() {
+    let (mut client, mut server, relay) = relayed(std::future::pending()).await;
+    client.write_all(b"question").await.expect("write");
+    client.shutdown().await.expect("shutdown");
+    let mut question = String::new();
+    soon(server.read_to_string(&mut question)).await.expect("read");
+    assert_eq!(question, "question");
+    server.write_all(b"long answer").await.expect("write");
+    drop(server);
+    let mut answer = String::new();
+    soon(client.read_to_string(&mut answer)).await.expect("read");
+    assert_eq!(answer, "long answer");
+    let (ended, forward, back) = soon(relay).await.expect("joined");
+    assert_eq!((ended.expect("no error"), forward, back), (Ended::Finished, 8, 11));
+}
+
+#[tokio::test]
+async fn a_reset_on_one_side_is_a_reset_on_the_other() {
+    let (mut client, server, relay) = relayed(std::future::pending()).await;
+    client.write_all(b"x").await.expect("write");
+    reset_on_close(&server);
+    drop(server);
+    let error = soon(client.read_u8()).await.expect_err("no clean end");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    assert!(soon(relay).await.expect("joined").0.expect_err("failed").is_ordinary());
+}
+
+#[tokio::test]
+async fn a_reset_after_the_last_byte_was_read_is_noticed_without_traffic() {
+    let (client, mut server, relay) = relayed(std::future::pending()).await;
+    // The server has finished; the client says nothing and then dies.
+    server.shutdown().await.expect("shutdown");
+    reset_on_close(&client);
+    drop(client);
+    let error = soon(server.read_u8()).await.expect_err("no clean end");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    drop(soon(relay).await);
+}
+
+#[tokio::test]
+async fn a_stopped_relay_resets_both_sides() {
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let (mut client, mut server, relay) = relayed(async { drop(stopped.await) }).await;
+    client.write_u8(1).await.expect("write");
+    soon(server.read_u8()).await.expect("read");
+    drop(stop);
+    assert!(
+        soon(client.read_u8()).await.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionReset)
+    );
+    assert!(
+        soon(server.read_u8()).await.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionReset)
+    );
+    assert_eq!(soon(relay).await.expect("joined").0.expect("no error"), Ended::Stopped);
+}
+
+#[tokio::test]
+async fn many_bytes_arrive_whole_in_both_directions_at_once() {
+    const LENGTH: usize = 16 << 20;
+    let (client, server, relay) = relayed(std::future::pending()).await;
+    let pattern = |seed: usize| (0..LENGTH).map(|i| (i * 31 + seed) as u8).collect::<Vec<_>>();
+    let both = |mut stream: TcpStream, seed: usize, expect: usize| async move {
+        let (mut read, mut write) = stream.split();
+        let out = pattern(seed);
+        let mut back = Vec::new();
+        let send = async {
+            write.write_all(&out).await.expect("write");
+            write.shutdown().await.expect("shutdown");
+        };
+        let ((), read) = tokio::join!(send, read.read_to_end(&mut back));
+        read.expect("read");
+        assert!(back == pattern(expect), "bytes differ");
+    };
+    soon(async { tokio::join!(both(client, 1, 2), both(server, 2, 1)) }).await;
+    let (_, forward, back) = soon(relay).await.expect("joined");
+    assert_eq!((forward, back), (LENGTH as u64, LENGTH as u64));
+}

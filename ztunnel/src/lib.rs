@@ -1,1 +1,7 @@
-//! Placeholder while the crate is laid out.
+//! Ambit's node proxy.
+//!
+//! In the order data meets it:
+//!
+//! - [`sockets`]: every socket inside a pod's network namespace
+
+pub mod sockets;

@@ -1,0 +1,65 @@
+use std::net::Ipv4Addr;
+
+use super::*;
+
+/// A namespace of its own with loopback up and a second address on it.
+fn pod() -> Arc<Netns> {
+    let pod = Netns::create().expect("a network namespace; run as root");
+    let up = || {
+        for args in
+            [vec!["link", "set", "lo", "up"], vec!["addr", "add", "10.9.9.9/32", "dev", "lo"]]
+        {
+            let done = std::process::Command::new("ip").args(args).status().expect("ip");
+            assert!(done.success());
+        }
+    };
+    pod.run(up).expect("entered");
+    Arc::new(pod)
+}
+
+fn sockets() -> InPod {
+    let home = Arc::new(Netns::current().expect("own namespace"));
+    InPod::new(pod(), home, SocketOptions::default())
+}
+
+#[tokio::test]
+async fn sockets_belong_to_the_pod_and_both_families_reach_the_listener() {
+    let sockets = sockets();
+    let listener = sockets.listen(39_008).expect("listen");
+    for target in ["127.0.0.1:39008", "[::1]:39008", "10.9.9.9:39008"] {
+        let target: SocketAddr = target.parse().expect("address");
+        let (near, far) = tokio::join!(sockets.connect(target, None), listener.accept());
+        let (near, (far, _)) = (near.expect("connect"), far.expect("accept"));
+        assert_eq!(canonical(far.local_addr().expect("local")), target);
+        assert_eq!(original_destination(&far).expect("no redirect"), target);
+        assert!(near.nodelay().expect("nodelay"));
+        assert_eq!(SockRef::from(&near).mark().expect("mark"), 1337);
+    }
+    // Nobody listens in our own namespace.
+    let error = TcpStream::connect((Ipv4Addr::LOCALHOST, 39_008)).await.expect_err("refused");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+}
+
+#[tokio::test]
+async fn a_successor_can_listen_beside_its_predecessor() {
+    let sockets = sockets();
+    let _first = sockets.listen(15006).expect("listen");
+    sockets.listen(15006).expect("listen again");
+}
+
+#[tokio::test]
+async fn a_spoofed_connection_comes_from_the_address_it_was_told() {
+    let sockets = sockets();
+    let listener = sockets.listen(8080).expect("listen");
+    let route = || {
+        let mut ip = std::process::Command::new("ip");
+        let status = ip.args(["route", "add", "local", "192.0.2.77/32", "dev", "lo"]).status();
+        assert!(status.expect("ip").success());
+    };
+    sockets.pod.run(route).expect("entered");
+    let from: IpAddr = Ipv4Addr::new(192, 0, 2, 77).into();
+    let to = (Ipv4Addr::LOCALHOST, 8080).into();
+    let (near, far) = tokio::join!(sockets.connect(to, Some(from)), listener.accept());
+    near.expect("connect");
+    assert_eq!(canonical(far.expect("accept").1).ip(), from);
+}

@@ -1,0 +1,169 @@
+//! A pod as the node agent sees it: facts from the API server or `control`, checked once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hbone::wire::pb::ambit::node::v1 as pb;
+use serde::{Deserialize, Serialize};
+
+/// Most addresses of one pod: Kubernetes gives one of each family.
+const MAX_IPS: usize = 2;
+
+/// Longest UID that fits a message to the proxy beside the other fields (a Kubernetes UID
+/// has 36 bytes).
+const MAX_UID: usize = 128;
+
+/// The UID of a pod: a name that is never used twice.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct Uid(Arc<str>);
+
+/// One pod of this node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pod {
+    /// Its UID.
+    pub uid: Uid,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name in the namespace.
+    pub name: String,
+    /// The service account; never empty.
+    pub service_account: String,
+    /// Its addresses; none before the network is set up.
+    pub ips: Vec<IpAddr>,
+    /// The labels of pod and namespace say that it takes part.
+    pub labelled: bool,
+    /// It has ended (Succeeded or Failed).
+    pub terminated: bool,
+    /// It uses the network namespace of the node.
+    pub host_network: bool,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// The Gateway for which this pod is a waypoint that the node has to run.
+    pub waypoint: Option<String>,
+}
+
+/// Why a pod of the stream is not taken; the others are.
+#[derive(Debug, thiserror::Error)]
+pub enum PodError {
+    /// The UID is missing or too long.
+    #[error("pod {namespace}/{name}: uid is {length} bytes; write 1 to 128")]
+    Uid {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// What was found.
+        length: usize,
+    },
+    /// No name that a Kubernetes object can have.
+    #[error("pod {uid}: {field} is {found:?}; write 1 to 253 bytes of a-z, 0-9, '-' and '.'")]
+    Name {
+        /// Its UID.
+        uid: Uid,
+        /// Which field.
+        field: &'static str,
+        /// What was found.
+        found: String,
+    },
+    /// More addresses than a pod has, or something that is none.
+    #[error("pod {uid}: ips is {found:?}; write at most two IP addresses")]
+    Ips {
+        /// Its UID.
+        uid: Uid,
+        /// What was found.
+        found: Vec<String>,
+    },
+}
+
+impl Uid {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Uid {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<String> for Uid {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<Uid> for String {
+    fn from(uid: Uid) -> Self {
+        uid.0.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Pod {
+    /// Its name with the namespace, as people write it.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// Whether an annotation has the value `true`.
+    pub fn annotated_true(&self, key: &str) -> bool {
+        self.annotations.get(key).is_some_and(|value| value == "true")
+    }
+}
+
+impl TryFrom<pb::Pod> for Pod {
+    type Error = PodError;
+
+    fn try_from(wire: pb::Pod) -> Result<Self, PodError> {
+        if !(1..=MAX_UID).contains(&wire.uid.len()) {
+            let length = wire.uid.len();
+            return Err(PodError::Uid { namespace: wire.namespace, name: wire.name, length });
+        }
+        let uid = Uid::from(wire.uid.as_str());
+        let account = match wire.service_account {
+            empty if empty.is_empty() => "default".to_owned(),
+            account => account,
+        };
+        Ok(Self {
+            namespace: name(&uid, "namespace", wire.namespace)?,
+            name: name(&uid, "name", wire.name)?,
+            service_account: name(&uid, "service_account", account)?,
+            ips: addresses(&uid, wire.ips)?,
+            labelled: wire.enrol,
+            terminated: wire.terminated,
+            host_network: wire.host_network,
+            annotations: wire.annotations,
+            waypoint: wire.waypoint.map(|spec| spec.gateway),
+            uid,
+        })
+    }
+}
+
+/// A name as Kubernetes objects have (RFC 1123 subdomain).
+fn name(uid: &Uid, field: &'static str, found: String) -> Result<String, PodError> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b);
+    if (1..=253).contains(&found.len()) && found.bytes().all(plain) {
+        Ok(found)
+    } else {
+        let found = found.chars().take(120).collect();
+        Err(PodError::Name { uid: uid.clone(), field, found })
+    }
+}
+
+fn addresses(uid: &Uid, found: Vec<String>) -> Result<Vec<IpAddr>, PodError> {
+    let parsed: Result<Vec<IpAddr>, _> = found.iter().map(|text| text.parse()).collect();
+    match parsed {
+        Ok(ips) if ips.len() <= MAX_IPS => Ok(ips),
+        _ => Err(PodError::Ips { uid: uid.clone(), found: found.into_iter().take(4).collect() }),
+    }
+}

@@ -12,6 +12,7 @@
 //! - [`tunnel`]: HBONE: CONNECT client with its pool, and server
 //! - [`relay`]: bytes both ways between a socket and a tunnel
 //! - [`matching`]: what policies compare
+//! - [`telemetry`]: logs and metrics as the contracts name them
 //! - [`wire`]: the messages of the contracts, and their checked conversion to types
 
 pub mod brand;
@@ -21,6 +22,7 @@ pub mod identity;
 pub mod matching;
 pub mod netns;
 pub mod relay;
+pub mod telemetry;
 pub mod tls;
 pub mod tunnel;
 pub mod wire;

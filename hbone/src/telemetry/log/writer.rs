@@ -1,0 +1,86 @@
+//! Takes lines from every thread to one that writes them.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+/// Lines that wait for a slow reader of standard output; further ones are dropped and counted.
+const QUEUE: usize = 4096;
+/// Longest line, in bytes; the rest is cut off.
+const MAX_LINE: usize = 16 << 10;
+/// How long an exiting program waits for its last lines.
+const FLUSH: Duration = Duration::from_secs(1);
+
+enum Item {
+    Line(Vec<u8>),
+    Flush(SyncSender<()>),
+}
+
+/// A writer that never waits. One call of `write` is one line.
+#[derive(Clone)]
+pub struct LineWriter {
+    queue: SyncSender<Item>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// Lines that were dropped because nobody read the output fast enough.
+pub fn dropped_lines(writer: &LineWriter) -> u64 {
+    writer.dropped.load(Ordering::Relaxed)
+}
+
+impl LineWriter {
+    /// To standard output.
+    pub fn stdout() -> Self {
+        Self::to(io::stdout())
+    }
+
+    /// To `output`, written by a thread of its own.
+    pub fn to(output: impl Write + Send + 'static) -> Self {
+        let (queue, lines) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new().name("log".to_owned());
+        // Without the thread the queue has no reader, and every line counts as dropped.
+        let _ = thread.spawn(move || write_all(&lines, output));
+        Self { queue, dropped: Arc::default() }
+    }
+
+    pub(super) fn flush_lines(&self) {
+        let (done, wait) = sync_channel(1);
+        if self.queue.try_send(Item::Flush(done)).is_ok() {
+            let _ = wait.recv_timeout(FLUSH);
+        }
+    }
+}
+
+fn write_all(lines: &Receiver<Item>, mut output: impl Write) {
+    // An output that fails is not given up: a full disk may have room again.
+    while let Ok(item) = lines.recv() {
+        match item {
+            Item::Line(line) => {
+                let _ = output.write_all(&line);
+            }
+            Item::Flush(done) => {
+                let _ = output.flush();
+                let _ = done.try_send(());
+            }
+        }
+    }
+}
+
+impl Write for LineWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut kept = line.get(..MAX_LINE).unwrap_or(line).to_vec();
+        if kept.len() < line.len() {
+            kept.push(b'\n');
+        }
+        if self.queue.try_send(Item::Line(kept)).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

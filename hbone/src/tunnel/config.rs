@@ -46,6 +46,18 @@ pub struct ConfigError {
     max: u64,
 }
 
+impl ConfigError {
+    /// The variable.
+    pub fn variable(&self) -> &'static str {
+        self.variable
+    }
+
+    /// Its value.
+    pub fn found(&self) -> &str {
+        &self.found
+    }
+}
+
 impl Default for TunnelConfig {
     fn default() -> Self {
         Self {

@@ -13,6 +13,7 @@
 //! - [`relay`]: bytes both ways between a socket and a tunnel
 //! - [`matching`]: what policies compare
 //! - [`telemetry`]: logs and metrics as the contracts name them
+//! - [`serve`]: readiness, metrics and admin over HTTP
 //! - [`wire`]: the messages of the contracts, and their checked conversion to types
 
 pub mod brand;
@@ -22,6 +23,7 @@ pub mod identity;
 pub mod matching;
 pub mod netns;
 pub mod relay;
+pub mod serve;
 pub mod telemetry;
 pub mod tls;
 pub mod tunnel;

@@ -72,7 +72,7 @@ impl Logging {
     }
 
     /// The log and its subscriber, not yet installed.
-    pub(super) fn build(
+    pub(crate) fn build(
         format: LogFormat,
         levels: Levels,
         output: LineWriter,

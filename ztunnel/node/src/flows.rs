@@ -92,10 +92,17 @@ fn endpoint(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
-/// The connections that will be outside the mesh, of those that were open just before the
-/// redirection: all but the ones within the pod and the proxy's own.
+/// The connections that stay outside the mesh when redirection starts now: all but the ones
+/// within the pod, those that the proxy carries already, and its own.
 pub fn older(flows: &[Flow]) -> BTreeSet<Flow> {
-    let outside = |flow: &&Flow| !flow.is_inner() && !is_proxy_port(flow.local.port());
+    let all: HashSet<Flow> = flows.iter().copied().collect();
+    let redirected = flows.iter().filter(|flow| is_capture_port(flow.local.port()));
+    let captured: HashSet<SocketAddr> = redirected.map(|flow| flow.remote).collect();
+    let outside = |flow: &&Flow| {
+        let proxys = is_capture_port(flow.local.port()) || flow.local.port() == HBONE_PORT;
+        let carried = captured.contains(&flow.local) || all.contains(&flow.reverse());
+        !flow.is_inner() && !proxys && !carried
+    };
     flows.iter().filter(outside).take(MAX_OLDER).copied().collect()
 }
 
@@ -110,13 +117,13 @@ pub fn retain_open(older: &mut BTreeSet<Flow>, flows: &[Flow]) {
 /// client's address, of which both ends are in this namespace.
 pub fn carried(flows: &[Flow]) -> usize {
     let all: HashSet<Flow> = flows.iter().copied().collect();
-    let redirected = |flow: &Flow| matches!(flow.local.port(), OUTBOUND_PORT | INBOUND_PORT);
+    let redirected = |flow: &Flow| is_capture_port(flow.local.port());
     let spoofed = |flow: &Flow| !flow.is_inner() && all.contains(&flow.reverse());
     flows.iter().filter(|flow| redirected(flow) || spoofed(flow)).count()
 }
 
-fn is_proxy_port(port: u16) -> bool {
-    matches!(port, OUTBOUND_PORT | INBOUND_PORT | HBONE_PORT)
+fn is_capture_port(port: u16) -> bool {
+    matches!(port, OUTBOUND_PORT | INBOUND_PORT)
 }
 
 #[cfg(test)]

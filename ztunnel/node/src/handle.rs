@@ -8,16 +8,17 @@ pub mod open;
 pub mod search;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use hbone::netns::Netns;
 
 pub use open::{OpenError, open};
 
 /// A pod's namespace, and where it was opened.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Place {
     /// The namespace.
-    pub netns: Netns,
+    pub netns: Arc<Netns>,
     /// Its path at that time: to open it again after a restart, never to identify it.
     pub path: PathBuf,
 }

@@ -10,12 +10,39 @@
 //! - [`redirect`]: the rules in it
 //! - [`flows`]: its connections, counted
 //! - [`zds`]: the namespace handed to the proxy
+//! - [`enrolment`]: the order of these steps, a task per pod
+//! - [`pods`]: all of them
+//! - [`cni`]: the call that announces a pod before it starts
+//! - [`agent`]: everything, wired
+//! - [`saved`]: what survives a restart of the agent
+//! - [`metrics`]: what is counted
 
+pub mod agent;
 mod atomic;
+pub mod cni;
 pub mod enrol;
+pub mod enrolment;
 pub mod flows;
 pub mod handle;
+pub mod metrics;
 pub mod pod;
+pub mod pods;
 pub mod redirect;
+pub mod saved;
 pub mod source;
 pub mod zds;
+
+/// An error and its causes in one line, for logs and for reports to people.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        next = cause.source();
+    }
+    text
+}

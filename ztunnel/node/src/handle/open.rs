@@ -61,7 +61,7 @@ pub fn open(path: &Path, node: &[NetnsId]) -> Result<Place, OpenError> {
     if node.contains(&netns.id()) {
         return Err(OpenError::Node(path.into()));
     }
-    Ok(Place { netns, path: path.into() })
+    Ok(Place { netns: netns.into(), path: path.into() })
 }
 
 /// `/proc/<pid>/ns/net`.

@@ -96,7 +96,7 @@ impl PodSource for ControlSource {
             match ended {
                 Ok(()) | Err(StreamError::Stopping) => return,
                 Err(error) => {
-                    let reason: &dyn std::error::Error = &error;
+                    let reason = crate::chain(&error);
                     warn!(reason, servers = self.control.servers(), "lost the stream of pods");
                     if matches!(error, StreamError::NoSnapshot) {
                         self.control.give_up_address();

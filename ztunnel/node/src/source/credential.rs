@@ -108,7 +108,7 @@ impl Credential {
                     life.wait(now()).max(Duration::from_secs(1))
                 }
                 Err(error) => {
-                    let reason: &dyn std::error::Error = &error;
+                    let reason = crate::chain(&error);
                     warn!(reason, "cannot get a node credential");
                     backoff.next()
                 }

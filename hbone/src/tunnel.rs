@@ -22,6 +22,7 @@ mod error;
 pub mod headers;
 mod keepalive;
 mod pool;
+mod read_ahead;
 mod server;
 mod stream;
 
@@ -29,6 +30,7 @@ pub use client::{Dial, Direct};
 pub use config::{ConfigError, TunnelConfig};
 pub use error::{Fault, TunnelError};
 pub use pool::{OpenRequest, Pool, PoolMetrics};
+pub use read_ahead::ReadAhead;
 pub use server::{Accepted, Drain, Incoming, accept_tls, serve};
 pub use stream::{StreamError, Tunnel, TunnelReader, TunnelWriter};
 

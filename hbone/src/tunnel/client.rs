@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::keepalive;
+use super::read_ahead::ReadAhead;
 use super::stream::Tunnel;
 use super::{TunnelConfig, TunnelError};
 use crate::identity::SpiffeId;
@@ -159,7 +160,7 @@ pub(super) async fn connect(
     // No SNI is sent; the name only fills the call.
     let name = ServerName::IpAddress(peer.ip().into());
     let late = TunnelError::HandshakeTimeout { peer, timeout: limit };
-    let stream = match timeout(limit, tls.connect(name, tcp)).await {
+    let stream = match timeout(limit, tls.connect(name, ReadAhead::new(tcp))).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(source)) => return Err(TunnelError::Tls { peer, source }),
         Err(_) => return Err(late),

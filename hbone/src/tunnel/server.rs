@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::keepalive;
+use super::read_ahead::ReadAhead;
 use super::stream::{StreamError, Tunnel};
 use super::{TunnelConfig, TunnelError};
 use crate::identity::SpiffeId;
@@ -27,7 +28,7 @@ use crate::tls::{ALPN_H2, leaf_identity};
 #[derive(Debug)]
 pub struct Accepted {
     /// The TLS stream, ready for HTTP/2.
-    pub stream: TlsStream<TcpStream>,
+    pub stream: TlsStream<ReadAhead<TcpStream>>,
     /// The client's identity.
     pub peer: SpiffeId,
     /// The client's address.
@@ -47,7 +48,7 @@ pub async fn accept_tls(
 ) -> Result<Accepted, TunnelError> {
     let limit = config.connect_timeout;
     let late = TunnelError::HandshakeTimeout { peer: peer_addr, timeout: limit };
-    let stream = match timeout(limit, TlsAcceptor::from(tls).accept(tcp)).await {
+    let stream = match timeout(limit, TlsAcceptor::from(tls).accept(ReadAhead::new(tcp))).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(source)) => return Err(TunnelError::Tls { peer: peer_addr, source }),
         Err(_) => return Err(late),

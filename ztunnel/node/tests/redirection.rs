@@ -6,13 +6,10 @@ mod lab;
 use std::net::SocketAddr;
 
 use lab::{
-    Lab, PEER, PEER_V6, POD, POD_V6, accept, connect, listen, original_destination, output,
-    proxy_listen, spoof, talk,
+    Family, Lab, accept, connect, listen, original_destination, output, proxy_listen, spoof, talk,
 };
 use ztunnel_node::flows;
 use ztunnel_node::redirect::{self, Options, Redirection};
-
-const FAMILIES: [(&str, &str); 2] = [(POD, PEER), (POD_V6, PEER_V6)];
 
 fn full() -> Redirection {
     Redirection::Full(Options::default())
@@ -26,7 +23,7 @@ fn address(ip: &str, port: u16) -> SocketAddr {
 async fn connections_older_than_the_rules_go_on_and_new_ones_reach_the_proxy() {
     let lab = Lab::new();
     let mut old = Vec::new();
-    for (pod, peer) in FAMILIES {
+    for Family { pod, peer } in lab.families() {
         for (server, ip, client) in [(&lab.peer, peer, &lab.pod), (&lab.pod, pod, &lab.peer)] {
             let listener = listen(server, ip, 8000);
             let ours = connect(client, ip, 8000);
@@ -43,7 +40,7 @@ async fn connections_older_than_the_rules_go_on_and_new_ones_reach_the_proxy() {
     }
     let outbound = proxy_listen(&lab.pod, 15001);
     let inbound = proxy_listen(&lab.pod, 15006);
-    for (pod, peer) in FAMILIES {
+    for Family { pod, peer } in lab.families() {
         let mut app = connect(&lab.pod, peer, 8000);
         let (mut proxy, _) = accept(&outbound);
         assert_eq!(original_destination(&proxy), address(peer, 8000));
@@ -63,20 +60,21 @@ async fn connections_older_than_the_rules_go_on_and_new_ones_reach_the_proxy() {
 #[tokio::test]
 async fn the_proxys_own_connections_and_hbone_are_not_redirected() {
     let lab = Lab::new();
+    let Family { pod, peer } = &lab.v4;
     redirect::apply(&lab.pod, &full()).await.expect("applied");
     let hbone = proxy_listen(&lab.pod, 15008);
-    let app = listen(&lab.pod, POD, 80);
-    let _client = connect(&lab.peer, POD, 15008);
+    let app = listen(&lab.pod, pod, 80);
+    let _client = connect(&lab.peer, pod, 15008);
     accept(&hbone);
-    let from = address(PEER, 0);
-    let mut proxy = spoof(&lab.pod, from, address(POD, 80));
-    let (mut served, peer) = accept(&app);
-    assert_eq!(peer.ip(), from.ip(), "the application sees the client's address");
+    let from = address(peer, 0);
+    let mut proxy = spoof(&lab.pod, from, address(pod, 80));
+    let (mut served, from_app) = accept(&app);
+    assert_eq!(from_app.ip(), from.ip(), "the application sees the client's address");
     talk(&mut proxy, &mut served);
     // The application calls itself.
-    let _own = connect(&lab.pod, POD, 80);
+    let _own = connect(&lab.pod, pod, 80);
     let (_, own) = accept(&app);
-    assert_eq!(own.ip().to_string(), POD);
+    assert_eq!(own.ip().to_string(), *pod);
 }
 
 #[tokio::test]
@@ -86,7 +84,7 @@ async fn draining_keeps_open_connections_and_takes_no_new_ones() {
     let (outbound, inbound) = (proxy_listen(&lab.pod, 15001), proxy_listen(&lab.pod, 15006));
     let mut open = Vec::new();
     let mut apps = Vec::new();
-    for (pod, peer) in FAMILIES {
+    for Family { pod, peer } in lab.families() {
         let app = connect(&lab.pod, peer, 8000);
         open.push((app, accept(&outbound).0));
         let listener = listen(&lab.pod, pod, 80);
@@ -102,7 +100,7 @@ async fn draining_keeps_open_connections_and_takes_no_new_ones() {
         talk(ours, theirs);
         talk(theirs, ours);
     }
-    for ((pod, peer), app) in FAMILIES.iter().zip(&apps) {
+    for (Family { pod, peer }, app) in lab.families().into_iter().zip(&apps) {
         let server = listen(&lab.peer, peer, 8001);
         let mut client = connect(&lab.pod, peer, 8001);
         talk(&mut client, &mut accept(&server).0);

@@ -6,23 +6,29 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use hbone::netns::Netns;
 use nix::sys::socket::{getsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-pub(crate) const POD: &str = "10.9.0.1";
-pub(crate) const PEER: &str = "10.9.0.2";
-pub(crate) const POD_V6: &str = "fd00:9::1";
-pub(crate) const PEER_V6: &str = "fd00:9::2";
+/// Addresses of one family.
+pub(crate) struct Family {
+    pub(crate) pod: String,
+    pub(crate) peer: String,
+}
 
 /// Longest wait for anything in these tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
+static NUMBER: AtomicU8 = AtomicU8::new(0);
+
 pub(crate) struct Lab {
     pub(crate) pod: Netns,
     pub(crate) peer: Netns,
+    pub(crate) v4: Family,
+    pub(crate) v6: Family,
     anchors: Vec<Child>,
 }
 
@@ -35,13 +41,24 @@ impl Lab {
         let pod_process = spawn(&pod, "sleep", &["600"]);
         let cable = ["link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", &pid];
         ip(&pod, &cable);
-        for (netns, v4, v6) in [(&pod, POD, POD_V6), (&peer, PEER, PEER_V6)] {
+        // Addresses that no other test has: pods are looked for by them.
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let net = std::process::id() % 250;
+        let v4 = |host| format!("10.{net}.{number}.{host}");
+        let v6 = |host| format!("fd00:{net:x}:{number:x}::{host}");
+        let v4 = Family { pod: v4(1), peer: v4(2) };
+        let v6 = Family { pod: v6(1), peer: v6(2) };
+        for (netns, v4, v6) in [(&pod, &v4.pod, &v6.pod), (&peer, &v4.peer, &v6.peer)] {
             ip(netns, &["addr", "add", &format!("{v4}/24"), "dev", "eth0"]);
             ip(netns, &["addr", "add", &format!("{v6}/64"), "dev", "eth0", "nodad"]);
             ip(netns, &["link", "set", "lo", "up"]);
             ip(netns, &["link", "set", "eth0", "up"]);
         }
-        Self { pod, peer, anchors: vec![anchor, pod_process] }
+        Self { pod, peer, v4, v6, anchors: vec![anchor, pod_process] }
+    }
+
+    pub(crate) fn families(&self) -> [&Family; 2] {
+        [&self.v4, &self.v6]
     }
 
     pub(crate) fn pod_pid(&self) -> u32 {

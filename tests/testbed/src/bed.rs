@@ -29,6 +29,7 @@ pub use pod::{Pod, PodSpec};
 pub use registry::Registry;
 
 use crate::ip::{self, ConfigError};
+use crate::link::Link;
 use crate::manifests::{ManifestError, Manifests};
 use crate::netns::{Netns, NetnsError};
 use crate::process::Command;
@@ -208,6 +209,11 @@ impl Testbed {
     /// A pod by `namespace/name`.
     pub fn find_pod(&self, name: &str) -> Option<Pod> {
         self.shared.lock().pods.get(name).cloned()
+    }
+
+    /// The way between two nodes.
+    pub fn link(&self, one: &Node, other: &Node) -> Link {
+        Link::new(&self.shared.infra, one, other, self.shared.serial())
     }
 
     /// The infrastructure namespace, for what no node runs.

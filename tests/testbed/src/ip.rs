@@ -36,6 +36,14 @@ pub fn batch(namespace: &str, lines: &str) -> Result<(), ConfigError> {
     feed("ip", &["-n", namespace, "-batch", "-"], namespace, lines)
 }
 
+/// As [`batch`], for lines that `ip` takes for IPv4 unless told: policy rules.
+///
+/// # Errors
+/// `Refused` with the program's words.
+pub fn batch6(namespace: &str, lines: &str) -> Result<(), ConfigError> {
+    feed("ip", &["-6", "-n", namespace, "-batch", "-"], namespace, lines)
+}
+
 /// Loads a ruleset in the named namespace, all of it or nothing.
 ///
 /// # Errors

@@ -17,16 +17,22 @@
 
 pub mod announce;
 pub mod bed;
+pub mod capture;
 pub mod ip;
+pub mod link;
 pub mod manifests;
 pub mod netns;
 pub mod process;
 pub mod runs;
 pub mod sandbox;
 pub mod scenario;
+pub mod shaper;
+pub mod tun;
 pub mod wait;
 
 pub use bed::{Node, Pod, PodSpec, Testbed};
+pub use capture::Capture;
+pub use link::Link;
 pub use manifests::Manifests;
 pub use process::{Command, Finished, Process};
 pub use runs::{enter, runs};

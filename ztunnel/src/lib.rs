@@ -5,9 +5,11 @@
 //! - [`state`]: what the proxy knows of the mesh
 //! - [`decide`]: where a connection goes and whether it may; pure
 //! - [`sockets`]: every socket inside a pod's network namespace
+//! - [`cert`]: a certificate per identity, rotation
 //! - [`record`]: a connection's one record: metrics and log
 //! - [`config`]: what the environment says
 
+pub mod cert;
 pub mod config;
 pub mod decide;
 pub mod record;

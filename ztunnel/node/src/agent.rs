@@ -154,7 +154,7 @@ fn restore(context: &Arc<Context>, pods: &Pods) {
             warn!(pod = saved.pod.full_name(), path = %saved.path.display(), "namespace not found");
         }
         if let Some(place) = &place {
-            context.claim(&saved.pod.uid, place.netns.id());
+            context.claim(&saved.pod.uid, &place.netns);
         }
         if saved.stage != Stage::Known {
             let netns = place.as_ref().map(|place| place.netns.clone());

@@ -14,6 +14,7 @@
 //! - [`pods`]: all of them
 //! - [`cni`]: the call that announces a pod before it starts
 //! - [`agent`]: everything, wired
+//! - [`service`]: the agent of a node with `control`, its settings and its HTTP pages
 //! - [`saved`]: what survives a restart of the agent
 //! - [`metrics`]: what is counted
 
@@ -29,6 +30,7 @@ pub mod pod;
 pub mod pods;
 pub mod redirect;
 pub mod saved;
+pub mod service;
 pub mod source;
 pub mod zds;
 

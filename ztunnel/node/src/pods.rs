@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hbone::netns::NetnsId;
+use hbone::netns::{Netns, NetnsId};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -139,6 +139,11 @@ impl Pods {
             Ok::<_, CaptureError>(answer.await.map_err(|_| CaptureError::Gone)??)
         };
         timeout(WAIT_FOR_CAPTURE, work).await.map_err(|_| CaptureError::Deadline)?
+    }
+
+    /// The network namespace of a pod, once it is announced or found.
+    pub fn netns(&self, uid: &Uid) -> Option<Arc<Netns>> {
+        self.0.context.netns(uid)
     }
 
     pub(crate) fn metrics(&self) -> &AgentMetrics {

@@ -1,10 +1,10 @@
 //! What all pods' tasks share.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hbone::netns::NetnsId;
+use hbone::netns::{Netns, NetnsId};
 use tokio::sync::Semaphore;
 
 use super::EnrolError;
@@ -58,7 +58,7 @@ pub struct Context {
     pub timing: Timing,
     /// Namespaces of the node itself, which no pod may name.
     pub node: Vec<NetnsId>,
-    claims: Mutex<HashMap<Uid, NetnsId>>,
+    claims: Mutex<HashMap<Uid, Arc<Netns>>>,
     searching: Semaphore,
 }
 
@@ -78,12 +78,22 @@ impl Context {
     }
 
     /// Notes that a namespace is a pod's, so that no other is looked for there.
-    pub(crate) fn claim(&self, uid: &Uid, netns: NetnsId) {
-        self.claims.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.clone(), netns);
+    pub(crate) fn claim(&self, uid: &Uid, netns: &Arc<Netns>) {
+        self.claims().insert(uid.clone(), netns.clone());
     }
 
     pub(crate) fn unclaim(&self, uid: &Uid) {
-        self.claims.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.claims().remove(uid);
+    }
+
+    /// The namespace of a pod, once it is known.
+    pub(crate) fn netns(&self, uid: &Uid) -> Option<Arc<Netns>> {
+        self.claims().get(uid).cloned()
+    }
+
+    fn claims(&self) -> MutexGuard<'_, HashMap<Uid, Arc<Netns>>> {
+        // No code under the lock panics halfway through a change.
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks for a running pod's namespace, one pod at a time.
@@ -91,7 +101,7 @@ impl Context {
         // The semaphore is never closed.
         let _one = self.searching.acquire().await.map_err(|_| EnrolError::NoNetns)?;
         let mut skip: HashSet<NetnsId> = self.node.iter().copied().collect();
-        skip.extend(self.claims.lock().unwrap_or_else(PoisonError::into_inner).values());
+        skip.extend(self.claims().values().map(|netns| netns.id()));
         let ips = pod.ips.clone();
         let found = tokio::task::spawn_blocking(move || search(&ips, &skip)).await;
         let died = |error| EnrolError::Search(std::io::Error::other(error));

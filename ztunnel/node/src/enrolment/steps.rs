@@ -224,7 +224,7 @@ impl Worker {
             return Ok(place.clone());
         }
         let place = self.context.search(&self.pod).await?;
-        self.context.claim(&self.pod.uid, place.netns.id());
+        self.context.claim(&self.pod.uid, &place.netns);
         self.place = Some(place.clone());
         Ok(place)
     }

@@ -170,7 +170,7 @@ impl Worker {
         }
         let known = self.place.as_ref().is_some_and(|known| known.netns.id() == place.netns.id());
         if !known {
-            self.context.claim(&self.pod.uid, place.netns.id());
+            self.context.claim(&self.pod.uid, &place.netns);
             self.place = Some(place);
             if !matches!(self.phase, Phase::Out) {
                 // What was done was done to a namespace that is not the pod's any more.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hbone::channel::{ChannelError, ControlPlane};
 use hbone::wire::pb::ambit::node::v1 as pb;
 use pb::node_service_client::NodeServiceClient;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
@@ -30,6 +30,7 @@ const HEALTHY: Duration = Duration::from_secs(10);
 /// The node-scoped stream.
 pub struct ControlSource {
     control: ControlPlane,
+    credential: watch::Receiver<bool>,
 }
 
 /// Why a stream ended.
@@ -58,9 +59,10 @@ impl From<tonic::Status> for StreamError {
 }
 
 impl ControlSource {
-    /// Asks the servers of `control`; its credentials hold the node credential.
-    pub fn new(control: ControlPlane) -> Self {
-        Self { control }
+    /// Asks the servers of `control`, once `credential` says that the node credential which
+    /// its calls carry is there.
+    pub fn new(control: ControlPlane, credential: watch::Receiver<bool>) -> Self {
+        Self { control, credential }
     }
 
     async fn stream(
@@ -85,7 +87,16 @@ impl ControlSource {
 }
 
 impl PodSource for ControlSource {
-    async fn run(self, events: mpsc::Sender<PodEvent>, reports: Reports, stop: CancellationToken) {
+    async fn run(
+        mut self,
+        events: mpsc::Sender<PodEvent>,
+        reports: Reports,
+        stop: CancellationToken,
+    ) {
+        tokio::select! {
+            there = self.credential.wait_for(|there| *there) => if there.is_err() { return },
+            () = stop.cancelled() => return,
+        }
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(15));
         loop {
             let started = Instant::now();

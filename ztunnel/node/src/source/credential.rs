@@ -1,7 +1,7 @@
 //! The node credential: bought once with a join token, renewed at half of its life into the
 //! file that this agent and ztunnel read for each call.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hbone::channel::{ChannelError, ControlPlane};
@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use super::Backoff;
 use crate::atomic;
+use crate::pod::Pod;
 
 /// How long one exchange may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -55,17 +56,33 @@ pub struct Credential {
 
 /// Why there is no new credential.
 #[derive(Debug, thiserror::Error)]
-enum CredentialError {
+pub enum CredentialError {
+    /// The control plane cannot be reached.
     #[error("no connection")]
     Connect(#[from] ChannelError),
+    /// It refused.
     #[error("control answered {} {:?}", .0.code(), .0.message())]
     Refused(Box<tonic::Status>),
+    /// It did not answer in time.
     #[error("control did not answer within 10 s")]
     Deadline,
+    /// A file cannot be read or written.
     #[error("{path:?}")]
-    File { path: PathBuf, source: std::io::Error },
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The join token file does not hold a token.
     #[error("join token {path:?} is {length} bytes; it must hold one token")]
-    JoinToken { path: PathBuf, length: usize },
+    JoinToken {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        length: usize,
+    },
+    /// What it sent cannot be used.
     #[error("control sent a credential that is empty, too long or already ended")]
     Useless,
 }
@@ -192,6 +209,32 @@ impl Credential {
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Buys a credential for one pod of this node into `file`, mode 0600, and says how long to
+/// wait until the next one is due: half of its life.
+pub async fn pod_credential(
+    control: &ControlPlane,
+    pod: &Pod,
+    file: &Path,
+) -> Result<Duration, CredentialError> {
+    let channel = control.connect().await?;
+    let request = pb::PodCredentialRequest {
+        namespace: pod.namespace.clone(),
+        name: pod.name.clone(),
+        uid: pod.uid.to_string(),
+    };
+    let mut client = NodeServiceClient::new(channel);
+    let answer = timeout(DEADLINE, client.pod_credential(request)).await;
+    let pb::Credential { token, expires } =
+        answer.map_err(|_| CredentialError::Deadline)??.into_inner();
+    let issued = now();
+    if token.is_empty() || token.len() > MAX_TOKEN || expires <= issued {
+        return Err(CredentialError::Useless);
+    }
+    atomic::replace(file, token.as_bytes())
+        .map_err(|source| CredentialError::File { path: file.into(), source })?;
+    Ok(Life { issued, expires }.wait(issued).max(Duration::from_secs(1)))
 }
 
 #[cfg(test)]

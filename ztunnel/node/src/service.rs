@@ -1,0 +1,118 @@
+//! The agent of a node that asks `control`: its settings, its credential, its HTTP pages.
+//!
+//! - [`options`]: what a user sets
+//! - [`pages`]: readiness, liveness, metrics
+
+pub mod options;
+mod pages;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hbone::channel::{
+    AddressError, ChannelConfig, ChannelError, ControlPlane, CredentialError, Credentials, Roots,
+    Token,
+};
+use hbone::serve::Server;
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::{Agent, AgentConfig, AgentError};
+use crate::enrolment::Timing;
+use crate::source::control::ControlSource;
+use crate::source::credential::{Credential, CredentialFiles};
+pub use options::AgentOptions;
+use pages::{AgentPages, Health};
+
+/// Why the agent does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The server address is none.
+    #[error("XDS_ADDRESS")]
+    Address(#[from] AddressError),
+    /// The way to `control` is not set up.
+    #[error("the way to control")]
+    Channel(#[from] ChannelError),
+    /// The cluster name cannot be sent.
+    #[error("CLUSTER_ID")]
+    Cluster(#[from] CredentialError),
+    /// The agent itself.
+    #[error("the agent")]
+    Agent(#[from] AgentError),
+    /// A page's address cannot be bound.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A started agent and its way to `control`.
+#[derive(Clone)]
+pub struct Service {
+    /// The agent.
+    pub agent: Agent,
+    /// The way to `control`, with the node credential.
+    pub control: ControlPlane,
+    /// Whether there is a node credential, now and later.
+    pub credential: watch::Receiver<bool>,
+}
+
+impl Service {
+    /// Starts everything; its tasks end with `stop`.
+    pub async fn start(
+        options: &AgentOptions,
+        stop: CancellationToken,
+    ) -> Result<Self, ServiceError> {
+        let control = way(options, Token::File(options.credential_file.clone()))?;
+        let files = CredentialFiles {
+            join_token: options.join_token_file.clone(),
+            credential: options.credential_file.clone(),
+        };
+        let join = way(options, Token::Absent)?;
+        let keeper = Credential::new(join, control.clone(), files, options.node.clone());
+        let (valid, credential) = watch::channel(false);
+
+        let config = AgentConfig {
+            run_dir: options.run_dir.clone(),
+            zds_socket: options.zds_socket.clone(),
+            exclusions: options.exclusions(),
+            timing: Timing::default(),
+        };
+        let source = ControlSource::new(control.clone(), credential.clone());
+        let mut registry = Registry::default();
+        hbone::telemetry::process::register(&mut registry, "node", env!("CARGO_PKG_VERSION"));
+        let agent = Agent::start(config, source, &mut registry, stop.clone())?;
+        let health = Arc::new(Health(agent.synced()));
+        let metrics = Arc::new(AgentPages::new(agent.clone(), registry));
+        let health = listen(options.health_addr, health).await?;
+        let metrics = listen(options.metrics_addr, metrics).await?;
+        tokio::spawn(keeper.keep(valid, stop.clone()));
+        tokio::spawn(health.run(stop.clone()));
+        tokio::spawn(metrics.run(stop));
+        Ok(Self { agent, control, credential })
+    }
+}
+
+fn way(options: &AgentOptions, token: Token) -> Result<ControlPlane, ServiceError> {
+    let config = ChannelConfig {
+        servers: vec![options.control.parse()?],
+        alternative_hostname: options.control_name.clone(),
+        roots: Roots::from_setting(&options.root_ca),
+        credentials: Credentials::new(token, &options.cluster, [])?,
+        connect_timeout: ChannelConfig::CONNECT_TIMEOUT,
+    };
+    Ok(ControlPlane::new(config)?)
+}
+
+async fn listen(
+    address: SocketAddr,
+    pages: Arc<dyn hbone::serve::Pages>,
+) -> Result<Server, ServiceError> {
+    let bound = Server::bind(address, pages).await;
+    bound.map_err(|source| ServiceError::Listen { address, source })
+}

@@ -12,6 +12,7 @@
 //! - [`announce`]: the CNI call that tells a node agent of a new pod
 //! - [`manifests`]: a directory of Kubernetes YAML, changed atomically
 //! - [`link`]: the way between two nodes, with its faults; [`shaper`] delays and reorders
+//! - [`pattern`]: bytes that tell a lost or changed one, for the programs `bed-echo` and `bed-load`
 //! - [`capture`]: what was on the wire, and assertions about it
 //! - [`wait`]: bounded waits on a condition
 
@@ -22,6 +23,7 @@ pub mod ip;
 pub mod link;
 pub mod manifests;
 pub mod netns;
+pub mod pattern;
 pub mod process;
 pub mod runs;
 pub mod sandbox;

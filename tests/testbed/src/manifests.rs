@@ -110,3 +110,6 @@ fn file_name(kind: &str, namespace: &str, name: &str) -> String {
     let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     format!("{}.yaml", parts.join("."))
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,16 +45,18 @@ fn lasting(role: &str) -> (Child, Run) {
     (child, found.expect("found above"))
 }
 
-/// What of the run is left: every process of its PID namespace.
-fn left(namespace: &str) -> BTreeSet<String> {
+/// The processes of a PID namespace, with the time that each was started at.
+fn members(namespace: &str) -> BTreeSet<(String, String)> {
     let entries = fs::read_dir("/proc").expect("/proc").flatten();
-    entries
-        .filter(|entry| {
-            fs::read_link(entry.path().join("ns/pid"))
-                .is_ok_and(|link| link.as_os_str() == namespace)
-        })
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect()
+    let inside = entries.filter(|entry| {
+        fs::read_link(entry.path().join("ns/pid")).is_ok_and(|link| link.as_os_str() == namespace)
+    });
+    let identity = |entry: fs::DirEntry| {
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let started = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19));
+        (entry.file_name().to_string_lossy().into_owned(), started.unwrap_or_default().to_owned())
+    };
+    inside.map(identity).collect()
 }
 
 fn pid_namespace(run: &Run) -> String {
@@ -159,10 +161,15 @@ fn nothing_is_left_of_a_run_whose_caller_is_killed() {
     for (role, signal) in [("killed", Signal::SIGKILL), ("interrupted", Signal::SIGINT)] {
         let (mut child, run) = lasting(role);
         let namespace = pid_namespace(&run);
-        wait_until("init, body and two daemons are up", || left(&namespace).len() >= 4);
+        let mut before = BTreeSet::new();
+        wait_until("init, body and two daemons are up", || {
+            before = members(&namespace);
+            before.len() >= 4
+        });
         kill(Pid::from_raw(child.id().cast_signed()), signal).expect("it is up");
         child.wait().expect("it was killed");
-        wait_until("every process is gone", || left(&namespace).is_empty());
+        // The kernel may give the namespace's number to the next run at once.
+        wait_until("every process is gone", || members(&namespace).is_disjoint(&before));
         assert!(!testbed::runs().contains(&run), "{role} is listed no more");
     }
 }

@@ -15,6 +15,7 @@
 //! - [`cni`]: the call that announces a pod before it starts
 //! - [`agent`]: everything, wired
 //! - [`service`]: the agent of a node with `control`, its settings and its HTTP pages
+//! - [`machine`]: ztunnel and waypoints as child processes, where there is no kubelet
 //! - [`saved`]: what survives a restart of the agent
 //! - [`metrics`]: what is counted
 
@@ -25,6 +26,7 @@ pub mod enrol;
 pub mod enrolment;
 pub mod flows;
 pub mod handle;
+pub mod machine;
 pub mod metrics;
 pub mod pod;
 pub mod pods;

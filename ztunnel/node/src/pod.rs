@@ -48,15 +48,15 @@ pub struct Pod {
 /// Why a pod of the stream is not taken; the others are.
 #[derive(Debug, thiserror::Error)]
 pub enum PodError {
-    /// The UID is missing or too long.
-    #[error("pod {namespace}/{name}: uid is {length} bytes; write 1 to 128")]
+    /// The UID is missing, too long or no name.
+    #[error("pod {namespace}/{name}: uid is {found:?}; write 1 to 128 of a-z, 0-9, '-' and '_'")]
     Uid {
         /// Its namespace.
         namespace: String,
         /// Its name.
         name: String,
         /// What was found.
-        length: usize,
+        found: String,
     },
     /// No name that a Kubernetes object can have.
     #[error("pod {uid}: {field} is {found:?}; write 1 to 253 bytes of a-z, 0-9, '-' and '.'")]
@@ -125,9 +125,11 @@ impl TryFrom<pb::Pod> for Pod {
     type Error = PodError;
 
     fn try_from(wire: pb::Pod) -> Result<Self, PodError> {
-        if !(1..=MAX_UID).contains(&wire.uid.len()) {
-            let length = wire.uid.len();
-            return Err(PodError::Uid { namespace: wire.namespace, name: wire.name, length });
+        // It becomes the name of a file.
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+        if !(1..=MAX_UID).contains(&wire.uid.len()) || !wire.uid.bytes().all(plain) {
+            let found = wire.uid.chars().take(MAX_UID).collect();
+            return Err(PodError::Uid { namespace: wire.namespace, name: wire.name, found });
         }
         let uid = Uid::from(wire.uid.as_str());
         let account = match wire.service_account {

@@ -1,0 +1,144 @@
+//! One program kept running: restarted with backoff when it ends, killed when it hangs,
+//! drained when we stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hbone::netns::Netns;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{Program, SupervisorTiming};
+use crate::source::Backoff;
+
+/// A program that ran so long before it ended is started again at once.
+const HEALTHY: Duration = Duration::from_secs(10);
+
+/// Why a run of the program came to its end.
+enum End {
+    Itself(io::Result<std::process::ExitStatus>),
+    Hung,
+    Stopping,
+}
+
+/// Runs `program` until `stop`, then sends SIGTERM and waits for its drain.
+///
+/// Its output goes where ours goes. It inherits our environment, with the program's own
+/// variables on top.
+pub async fn supervise(program: Program, timing: SupervisorTiming, stop: CancellationToken) {
+    let mut backoff = Backoff::new(Duration::from_millis(100), timing.retry);
+    while !stop.is_cancelled() {
+        let started = Instant::now();
+        match spawn(&program) {
+            Ok(mut child) => {
+                info!(program = program.name, pid = child.id(), "program started");
+                let end = watch(&program, &mut child, &timing, &stop).await;
+                finish(&program, child, end, &timing).await;
+            }
+            Err(error) => warn!(program = program.name, %error, "program does not start"),
+        }
+        if started.elapsed() >= HEALTHY {
+            backoff.reset();
+        }
+        tokio::select! {
+            () = tokio::time::sleep(backoff.next()) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+fn spawn(program: &Program) -> io::Result<Child> {
+    let mut command = Command::new(&program.path);
+    let variables = program.environment.iter().map(|(name, value)| (name, value));
+    command.args(&program.arguments).envs(variables).kill_on_drop(true);
+    match &program.netns {
+        // A child starts in the namespace of the thread that makes it.
+        Some(netns) => netns.run(|| command.spawn())?,
+        None => command.spawn(),
+    }
+}
+
+async fn watch(
+    program: &Program,
+    child: &mut Child,
+    timing: &SupervisorTiming,
+    stop: &CancellationToken,
+) -> End {
+    tokio::select! {
+        ended = child.wait() => End::Itself(ended),
+        () = hung(program, timing) => End::Hung,
+        () = stop.cancelled() => End::Stopping,
+    }
+}
+
+/// Ready when the program has stopped answering.
+async fn hung(program: &Program, timing: &SupervisorTiming) {
+    let Some(address) = program.readiness else { return std::future::pending().await };
+    let started = Instant::now();
+    let mut ticks = interval(timing.probe);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut answered, mut failures) = (false, 0);
+    loop {
+        ticks.tick().await;
+        let answer = timeout(timing.answer, answers(program.netns.as_deref(), address)).await;
+        if matches!(answer, Ok(Ok(true))) {
+            (answered, failures) = (true, 0);
+        } else {
+            failures += 1;
+        }
+        let starting = !answered && started.elapsed() < timing.start;
+        if failures >= timing.failures && !starting {
+            return;
+        }
+    }
+}
+
+/// Whether any HTTP answer comes: one that says "not ready" shows life too.
+async fn answers(netns: Option<&Netns>, address: SocketAddr) -> io::Result<bool> {
+    let open = || if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let socket = match netns {
+        Some(netns) => netns.run(open)??,
+        None => open()?,
+    };
+    let mut stream = socket.connect(address).await?;
+    let request = "GET /healthz/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await?;
+    let mut start = [0; 7];
+    stream.read_exact(&mut start).await?;
+    Ok(&start == b"HTTP/1.")
+}
+
+async fn finish(program: &Program, mut child: Child, end: End, timing: &SupervisorTiming) {
+    match end {
+        End::Itself(Ok(status)) => warn!(program = program.name, %status, "program ended"),
+        End::Itself(Err(error)) => warn!(program = program.name, %error, "program lost"),
+        End::Hung => {
+            warn!(program = program.name, "program does not answer and is killed");
+            force(program, &mut child).await;
+        }
+        End::Stopping => {
+            if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
+                // It may have ended in this very moment.
+                let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+            }
+            if timeout(timing.drain, child.wait()).await.is_err() {
+                warn!(program = program.name, "program did not drain in time and is killed");
+                force(program, &mut child).await;
+            }
+            info!(program = program.name, "program stopped");
+        }
+    }
+}
+
+async fn force(program: &Program, child: &mut Child) {
+    if let Err(error) = child.kill().await {
+        warn!(program = program.name, %error, "program cannot be killed");
+    }
+}

@@ -97,7 +97,7 @@ pub fn run_name() -> Option<String> {
 }
 
 /// Variables that must not reach programs started inside a sandbox.
-pub(crate) const PRIVATE_VARIABLES: [&str; 3] = [STAGE, LIFELINE, RUN];
+pub const PRIVATE_VARIABLES: [&str; 3] = [STAGE, LIFELINE, RUN];
 
 /// Moves the program into a sandbox named `run`; for the first lines of a `main`.
 ///

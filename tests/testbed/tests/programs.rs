@@ -114,9 +114,10 @@ testbed::scenario! {
         let home = bed.directory("nginx")?;
         let config = home.join("nginx.conf");
         std::fs::write(&config, "user root; daemon off; pid nginx.pid; error_log stderr;\n\
-            events {} http { access_log off; server { listen 80; listen [::]:80;\n\
+            events {} http { access_log off; client_body_temp_path a; proxy_temp_path b;\n\
+            fastcgi_temp_path c; uwsgi_temp_path d; scgi_temp_path e; server { listen 80; listen [::]:80;\n\
             location / { return 200 \"you are $remote_addr\\n\"; } } }\n")?;
-        let _nginx = store.command("nginx").arg("-p").arg(&home).arg("-c").arg(&config).spawn()?;
+        let _nginx = store.command("nginx").args(["-e", "stderr", "-p"]).arg(&home).arg("-c").arg(&config).spawn()?;
         bed.host("store", &store.ips())?;
         for (family, mine) in [("-4", web.ip4().to_string()), ("-6", web.ip6().to_string())] {
             let curl = web.command("curl").args([family, "-sS", "--retry-connrefused", "--retry", "20",

@@ -76,7 +76,7 @@ testbed::scenario! {
         let leak = recording.holds_only_tls_to(15008).expect_err("it is plaintext");
         assert!(leak.to_string().contains("attack "), "{leak}");
         // Another reader of the format agrees about the number of packets.
-        if let Ok(read) = bed.command("tcpdump").arg("-nr").arg(&file).run(SOON).await {
+        if let Ok(read) = bed.command("tcpdump").args(["-Z", "root", "-nr"]).arg(&file).run(SOON).await {
             assert_eq!(read.text().lines().count(), recording.packets.len());
         }
         Ok(())

@@ -11,6 +11,8 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::reload;
 
+use crate::brand::METRIC_PREFIX;
+
 mod escape;
 mod json;
 mod level;
@@ -18,7 +20,7 @@ mod plain;
 mod writer;
 
 pub use level::{Levels, LevelsError};
-pub use writer::{LineWriter, dropped_lines};
+pub use writer::LineWriter;
 
 /// The shape of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,7 +61,36 @@ pub struct Logging {
 #[error("a log is already set up in this process")]
 pub struct AlreadySet;
 
+/// Why the environment gives no log.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// `RUST_LOG` or `LOG_FORMAT` cannot be read.
+    #[error(transparent)]
+    Setting(#[from] LevelsError),
+    /// There is one already.
+    #[error(transparent)]
+    AlreadySet(#[from] AlreadySet),
+}
+
 impl Logging {
+    /// Makes the log of this process as `RUST_LOG` (default `info`) and `LOG_FORMAT` (default
+    /// `plain`) say.
+    ///
+    /// # Errors
+    /// A value that cannot be read, or a log that is there already.
+    pub fn from_env() -> Result<Self, SetupError> {
+        let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let format = match set("LOG_FORMAT") {
+            Some(text) => text.parse()?,
+            None => LogFormat::Plain,
+        };
+        let levels = match set("RUST_LOG") {
+            Some(text) => text.parse()?,
+            None => Levels::info(),
+        };
+        Ok(Self::install(format, levels)?)
+    }
+
     /// Makes the log of this process, to standard output.
     ///
     /// # Errors
@@ -111,6 +142,15 @@ impl Logging {
         current.merge(change);
         // Fails only if the subscriber is gone, and then there is nothing to filter.
         let _ = self.handle.reload(current.targets());
+    }
+
+    /// Puts the count of lines that were dropped into `registry`.
+    pub fn register(&self, registry: &mut prometheus_client::registry::Registry) {
+        registry.register(
+            format!("{METRIC_PREFIX}_log_lines_dropped"),
+            "Log lines dropped because standard output was not read",
+            self.output.dropped().clone(),
+        );
     }
 
     /// Waits, at most a second, until what was logged so far is written: before exit.

@@ -1,13 +1,13 @@
 //! Takes lines from every thread to one that writes them.
 
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
+
 /// Lines that wait for a slow reader of standard output; further ones are dropped and counted.
-const QUEUE: usize = 4096;
+const QUEUE: usize = 1024;
 /// Longest line, in bytes; the rest is cut off.
 const MAX_LINE: usize = 16 << 10;
 /// How long an exiting program waits for its last lines.
@@ -22,12 +22,7 @@ enum Item {
 #[derive(Clone)]
 pub struct LineWriter {
     queue: SyncSender<Item>,
-    dropped: Arc<AtomicU64>,
-}
-
-/// Lines that were dropped because nobody read the output fast enough.
-pub fn dropped_lines(writer: &LineWriter) -> u64 {
-    writer.dropped.load(Ordering::Relaxed)
+    dropped: Counter,
 }
 
 impl LineWriter {
@@ -42,7 +37,12 @@ impl LineWriter {
         let thread = std::thread::Builder::new().name("log".to_owned());
         // Without the thread the queue has no reader, and every line counts as dropped.
         let _ = thread.spawn(move || write_all(&lines, output));
-        Self { queue, dropped: Arc::default() }
+        Self { queue, dropped: Counter::default() }
+    }
+
+    /// Lines that were dropped because nobody read the output fast enough.
+    pub fn dropped(&self) -> &Counter {
+        &self.dropped
     }
 
     pub(super) fn flush_lines(&self) {
@@ -75,7 +75,7 @@ impl Write for LineWriter {
             kept.push(b'\n');
         }
         if self.queue.try_send(Item::Line(kept)).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.dropped.inc();
         }
         Ok(line.len())
     }

@@ -16,7 +16,7 @@ use hbone::wire::workload::{Service, Workload};
 use prometheus_client::metrics::counter::Counter;
 use tracing::field::{DisplayValue, display};
 
-pub use metrics::ConnectionMetrics;
+pub use metrics::{ConnectionMetrics, OpenSocket};
 
 /// Which way a connection runs, seen from the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -274,9 +274,10 @@ struct Metered<'a> {
 impl Metered<'_> {
     fn count(&self, received: bool, n: u64) {
         let record = self.record;
-        let (counter, bytes) = match received {
-            true => (&record.received, &record.bytes.received),
-            false => (&record.sent, &record.bytes.sent),
+        let (counter, bytes) = if received {
+            (&record.received, &record.bytes.received)
+        } else {
+            (&record.sent, &record.bytes.sent)
         };
         counter.inc_by(n);
         bytes.fetch_add(n, Relaxed);

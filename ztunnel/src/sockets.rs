@@ -78,9 +78,10 @@ impl InPod {
     }
 
     fn bound(&self, port: u16) -> io::Result<Socket> {
-        let any: IpAddr = match self.options.ipv6 {
-            true => Ipv6Addr::UNSPECIFIED.into(),
-            false => Ipv4Addr::UNSPECIFIED.into(),
+        let any: IpAddr = if self.options.ipv6 {
+            Ipv6Addr::UNSPECIFIED.into()
+        } else {
+            Ipv4Addr::UNSPECIFIED.into()
         };
         let address = SocketAddr::new(any, port);
         let socket = self.socket(Domain::for_address(address))?;

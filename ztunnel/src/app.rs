@@ -1,0 +1,174 @@
+//! All tasks of a node proxy, wired in one place.
+//!
+//! Two runtimes: connections have their own threads; discovery, certificates, the node agent
+//! and the pages run on another, and cannot stall them.
+
+mod dump;
+mod pods;
+mod servers;
+mod upstream;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use anyhow::Context;
+use hbone::netns::Netns;
+use hbone::serve::Readiness;
+use hbone::telemetry::{Logging, process};
+use hbone::tunnel::PoolMetrics;
+use hbone::xds::Synced;
+use prometheus_client::registry::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::cert::{CertSettings, Certificates};
+use crate::config::Config;
+use crate::decide::OwnPorts;
+use crate::proxy::Shared;
+use crate::record::ConnectionMetrics;
+use crate::state::{State, StaticState};
+use crate::workload::{WorkloadManager, WorkloadMetrics, WorkloadView};
+use pods::Pods;
+
+/// Runs a node proxy until SIGTERM, SIGINT or `/quitquitquit`, and drains it.
+///
+/// Blocks the calling thread, which must belong to no runtime.
+pub fn run(config: Config, logging: &Logging) -> anyhow::Result<()> {
+    let data = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.worker_threads)
+        .thread_name("data")
+        .enable_all()
+        .build()
+        .context("cannot start the threads of the data path")?;
+    let control = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the control thread")?;
+    let handle = data.handle().clone();
+    let result = control.block_on(async {
+        let app = App::wire(config, handle)?;
+        app.serve(logging).await
+    });
+    logging.flush();
+    data.shutdown_background();
+    result
+}
+
+/// What the pages show.
+#[derive(Clone)]
+struct Served {
+    shared: Arc<Shared>,
+    pods: Arc<Pods>,
+    view: WorkloadView,
+}
+
+/// A wired node proxy.
+struct App {
+    shared: Arc<Shared>,
+    readiness: Readiness,
+    registry: Registry,
+    quit: CancellationToken,
+}
+
+impl App {
+    fn wire(config: Config, data: tokio::runtime::Handle) -> anyhow::Result<Self> {
+        let mut registry = Registry::default();
+        process::register(&mut registry, "ztunnel", env!("CARGO_PKG_VERSION"));
+        let metrics = Arc::new(ConnectionMetrics::register(&mut registry));
+        let pools = PoolMetrics::register(&mut registry);
+        let issuer = Arc::new(upstream::issuer(&config)?);
+        let shared = Shared {
+            state: Arc::new(State::new(config.place.clone())),
+            certificates: Arc::new(Certificates::new(issuer, CertSettings::default())),
+            metrics,
+            pools,
+            home: Arc::new(Netns::current()?),
+            own_ports: OwnPorts::default(),
+            data,
+            config,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            readiness: Readiness::new(),
+            registry,
+            quit: CancellationToken::new(),
+        })
+    }
+
+    async fn serve(mut self, logging: &Logging) -> anyhow::Result<()> {
+        let mut state_known = self.readiness.task("state manager");
+        let synced = self.follow_state()?;
+        let pods = Arc::new(Pods::new(Arc::clone(&self.shared)));
+        let agent = WorkloadManager::new(
+            self.shared.config.agent_socket.clone(),
+            Arc::clone(&pods),
+            WorkloadMetrics::register(&mut self.registry),
+            self.readiness.task(WorkloadManager::<Pods>::TASK),
+        );
+        let Self { shared, readiness, registry, quit } = self;
+        let served = Served { shared: Arc::clone(&shared), pods, view: agent.view() };
+        servers::start(&served, readiness, registry, logging, &quit).await?;
+        tokio::spawn(prefetch(Arc::clone(&shared), quit.clone()));
+        tokio::spawn(quit_at_signal(quit.clone()));
+        if known(synced, &quit).await {
+            state_known.set_ready(true);
+            // Not before: a pod that is handed over must find its policies.
+            agent.run(quit.clone()).await;
+        }
+        tracing::info!(deadline = ?shared.config.drain_deadline, "draining");
+        served.pods.drain(shared.config.drain_deadline).await;
+        Ok(())
+    }
+
+    /// Follows the control plane, or reads the file that stands in for it.
+    fn follow_state(&mut self) -> anyhow::Result<Option<Synced>> {
+        let state = &self.shared.state;
+        if let Some(path) = &self.shared.config.local_xds_path {
+            state.add_static(&StaticState::read(path)?)?;
+            state.complete();
+            return Ok(None);
+        }
+        let client = upstream::discovery(&self.shared.config, state, &mut self.registry)?;
+        let synced = client.synced();
+        tokio::spawn(client.run(self.quit.clone()));
+        Ok(Some(synced))
+    }
+}
+
+/// Waits for the first state; `false` if we are to quit before.
+async fn known(synced: Option<Synced>, quit: &CancellationToken) -> bool {
+    let Some(mut synced) = synced else { return true };
+    tokio::select! {
+        known = synced.wait() => known,
+        () = quit.cancelled() => false,
+    }
+}
+
+/// Keeps certificates for the identities of this node, before anybody asks.
+async fn prefetch(shared: Arc<Shared>, quit: CancellationToken) {
+    let mut changes = shared.state.local_changes();
+    loop {
+        changes.mark_unchanged();
+        let snapshot = shared.state.snapshot();
+        let wanted: BTreeSet<_> = snapshot.local_identities().cloned().collect();
+        shared.certificates.want(&wanted);
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = quit.cancelled() => return,
+        }
+    }
+}
+
+async fn quit_at_signal(quit: CancellationToken) {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("cannot listen to signals; use /quitquitquit to drain");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    quit.cancel();
+}

@@ -1,0 +1,7 @@
+//! The node proxy's program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ztunnel::main_from_env()
+}

@@ -74,7 +74,7 @@ impl Pods {
 
     /// Goes on with a pod of a former agent.
     pub(crate) fn restore(&self, pod: Pod, restored: Restored) {
-        self.spawn(&mut self.lock(), Arc::new(pod), Some(restored));
+        self.spawn(&mut self.lock(), &Arc::new(pod), Some(restored));
     }
 
     /// Applies what the source says.
@@ -181,15 +181,15 @@ impl Pods {
         } else if slots.len() >= MAX_PODS {
             warn!(pod.uid = %pod.uid, limit = MAX_PODS, "pod not taken: too many on this node");
         } else {
-            self.spawn(slots, Arc::new(pod), None);
+            self.spawn(slots, &Arc::new(pod), None);
         }
     }
 
-    fn spawn(&self, slots: &mut BTreeMap<Uid, Slot>, pod: Arc<Pod>, restored: Option<Restored>) {
+    fn spawn(&self, slots: &mut BTreeMap<Uid, Slot>, pod: &Arc<Pod>, restored: Option<Restored>) {
         let (captures, announced) = mpsc::channel(4);
         let (wish, wishes) = watch::channel(Wish::Pod(pod.clone()));
         slots.insert(pod.uid.clone(), Slot { wish, captures });
-        let worker = Worker::new(self.0.context.clone(), &pod, wishes, announced, restored);
+        let worker = Worker::new(self.0.context.clone(), pod, wishes, announced, restored);
         tokio::spawn(worker.run(self.clone(), self.0.stop.clone()));
     }
 

@@ -1,6 +1,6 @@
 //! What all pods' tasks share.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ impl Context {
     pub(crate) async fn search(&self, pod: &Pod) -> Result<Place, EnrolError> {
         // The semaphore is never closed.
         let _one = self.searching.acquire().await.map_err(|_| EnrolError::NoNetns)?;
-        let mut skip: HashSet<NetnsId> = self.node.iter().copied().collect();
+        let mut skip: BTreeSet<NetnsId> = self.node.iter().copied().collect();
         skip.extend(self.claims().values().map(|netns| netns.id()));
         let ips = pod.ips.clone();
         let found = tokio::task::spawn_blocking(move || search(&ips, &skip)).await;

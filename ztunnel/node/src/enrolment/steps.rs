@@ -121,7 +121,7 @@ impl Worker {
             let carried = flows::carried(&read_flows(&place.netns).await?);
             if carried > 0 {
                 debug!(pod = self.pod.full_name(), carried, "connections still carried");
-                return Ok(Some(self.rechecks.next()));
+                return Ok(Some(self.rechecks.delay()));
             }
             redirect::apply(&place.netns, &Redirection::None).await?;
         }

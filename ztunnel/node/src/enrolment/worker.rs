@@ -157,7 +157,7 @@ impl Worker {
             }
             Err(error) => {
                 self.report_failure(&error);
-                Some(self.retries.next())
+                Some(self.retries.delay())
             }
         }
     }
@@ -194,5 +194,5 @@ impl Worker {
 
 /// Later than any test or node runs.
 fn far() -> Instant {
-    Instant::now() + Duration::from_secs(365 * 86_400)
+    Instant::now() + Duration::from_hours(365 * 24)
 }

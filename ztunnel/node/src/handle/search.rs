@@ -1,6 +1,6 @@
 //! Finding a running pod's network namespace through `/proc`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
@@ -23,7 +23,7 @@ type Oldest = (u64, u32);
 /// to be of other pods) excepted. Where several do, the one with the oldest process.
 ///
 /// Blocks: it reads `/proc` and enters each unknown namespace once.
-pub fn search(ips: &[IpAddr], skip: &HashSet<NetnsId>) -> io::Result<Option<Place>> {
+pub fn search(ips: &[IpAddr], skip: &BTreeSet<NetnsId>) -> io::Result<Option<Place>> {
     let mut found: Vec<(Oldest, NetnsId)> =
         namespaces()?.into_iter().map(|(id, oldest)| (oldest, id)).collect();
     found.sort_unstable();

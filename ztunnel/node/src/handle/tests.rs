@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -47,9 +47,9 @@ fn a_running_pod_is_found_by_its_address() {
     );
     assert!(holds(&pod, &[ip]));
     let mut process = run("sleep", &["60"]);
-    let found = search(&[ip], &HashSet::new()).expect("searched").expect("found");
+    let found = search(&[ip], &BTreeSet::new()).expect("searched").expect("found");
     assert_eq!(found.netns.id(), pod.id());
-    assert!(search(&[ip], &HashSet::from([pod.id()])).expect("searched").is_none());
+    assert!(search(&[ip], &BTreeSet::from([pod.id()])).expect("searched").is_none());
     process.kill().expect("killed");
     process.wait().expect("ended");
 }

@@ -48,7 +48,7 @@ pub async fn supervise(program: Program, timing: SupervisorTiming, stop: Cancell
             backoff.reset();
         }
         tokio::select! {
-            () = tokio::time::sleep(backoff.next()) => {}
+            () = tokio::time::sleep(backoff.delay()) => {}
             () = stop.cancelled() => {}
         }
     }

@@ -106,7 +106,7 @@ async fn run(
             Err(error) => {
                 let reason = crate::chain(&error);
                 warn!(pod = pod.full_name(), reason, "no credential for a waypoint");
-                backoff.next()
+                backoff.delay()
             }
         };
         tokio::select! {

@@ -19,7 +19,7 @@ impl Backoff {
     }
 
     /// How long to wait now: the next delay, plus or minus a fifth.
-    pub fn next(&mut self) -> Duration {
+    pub fn delay(&mut self) -> Duration {
         let delay = self.next;
         self.next = (delay * 2).min(self.limit);
         delay.mul_f64(rand::rng().random_range(0.8..=1.2))

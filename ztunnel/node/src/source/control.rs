@@ -118,7 +118,7 @@ impl PodSource for ControlSource {
                 backoff.reset();
             }
             tokio::select! {
-                () = tokio::time::sleep(backoff.next()) => {}
+                () = tokio::time::sleep(backoff.delay()) => {}
                 () = stop.cancelled() => return,
             }
         }

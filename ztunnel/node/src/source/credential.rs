@@ -24,7 +24,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const MAX_TOKEN: usize = 64 << 10;
 
 /// Longest wait until a renewal: a suspended machine or a jumped clock is found by then.
-const MAX_WAIT: Duration = Duration::from_secs(600);
+const MAX_WAIT: Duration = Duration::from_mins(10);
 
 /// Where the tokens are.
 #[derive(Clone, Debug)]
@@ -127,7 +127,7 @@ impl Credential {
                 Err(error) => {
                     let reason = crate::chain(&error);
                     warn!(reason, "cannot get a node credential");
-                    backoff.next()
+                    backoff.delay()
                 }
             };
             tokio::select! {

@@ -29,9 +29,9 @@ async fn only_the_latest_report_of_a_pod_is_told_and_again_after_an_interruption
 fn delays_double_up_to_the_limit() {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(350));
     for want in [100.0, 200.0, 350.0, 350.0] {
-        let delay = backoff.next().as_secs_f64() * 1000.0;
+        let delay = backoff.delay().as_secs_f64() * 1000.0;
         assert!((want * 0.79..=want * 1.21).contains(&delay), "{delay} ms for {want} ms");
     }
     backoff.reset();
-    assert!(backoff.next() <= Duration::from_millis(121));
+    assert!(backoff.delay() <= Duration::from_millis(121));
 }

@@ -173,10 +173,8 @@ pub(crate) fn original_destination(stream: &TcpStream) -> SocketAddr {
 
 /// Bytes go both ways.
 pub(crate) fn talk(a: &mut TcpStream, b: &mut TcpStream) {
-    for (from, to) in [(&mut *a, &mut *b)] {
-        pass(from, to);
-        pass(to, from);
-    }
+    pass(a, b);
+    pass(b, a);
 }
 
 fn pass(from: &mut TcpStream, to: &mut TcpStream) {

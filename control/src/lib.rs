@@ -1,1 +1,62 @@
-//! Placeholder while the crate is laid out.
+//! Ambit's control plane.
+//!
+//! In the order data meets it:
+//!
+//! - [`config`]: the command line
+//! - [`app`]: all tasks, wired in one place
+//! - [`source`]: a directory of Kubernetes YAML, as events
+//! - [`api`]: the custom resources as their authors write them
+//! - [`model`]: the desired state and what a change makes dirty
+//! - [`engine`]: from changed objects to changed resources
+//! - [`translate`]: the model to the wire
+//! - [`xds`]: discovery
+//! - [`auth`]: who calls
+//! - [`ca`]: certificates
+//! - [`node`]: the stream of each machine
+//! - [`status`]: what is said about each object
+//! - [`listen`], [`admin`]: the listeners
+//! - [`state`]: what outlives a restart
+//! - [`limits`]: the bounds
+
+pub mod admin;
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod ca;
+pub mod config;
+pub mod engine;
+pub mod limits;
+pub mod listen;
+pub mod model;
+pub mod node;
+pub mod source;
+pub mod state;
+pub mod status;
+mod sync;
+pub mod translate;
+pub mod xds;
+
+pub use app::{App, Running};
+pub use auth::tokens;
+pub use config::Config;
+
+use std::future::Future;
+
+/// Runs the command line until `shutdown` ends: what the `control` binary does.
+///
+/// # Errors
+/// See [`App::start`] and [`tokens::create`].
+pub async fn run(cli: config::Cli, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    match cli.command {
+        Some(config::Command::Token { node }) => {
+            println!("{}", tokens::create(&cli.config.state, &node)?);
+            Ok(())
+        }
+        None => {
+            let running = App::start(cli.config).await?;
+            shutdown.await;
+            running.stop().await;
+            Ok(())
+        }
+    }
+}

@@ -12,3 +12,7 @@ pub const WAYPOINT_CLASS: &str = "ambit-waypoint";
 
 /// The controller that owns [`WAYPOINT_CLASS`].
 pub const WAYPOINT_CONTROLLER: &str = "ambit.dev/waypoint";
+
+/// On a Service: `true` lets callers reach its pods without its waypoint. Whatever the
+/// waypoint enforces can then be walked around.
+pub const ALLOW_WAYPOINT_BYPASS: &str = "ambit.dev/allow-waypoint-bypass";

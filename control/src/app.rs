@@ -1,0 +1,334 @@
+//! All tasks, wired in one place.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result};
+use hbone::serve::{MetricsPage, Server as AdminServer};
+use hbone::wire::pb::ambit::node::v1::node_service_server::NodeServiceServer;
+use hbone::wire::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
+use hbone::wire::pb::istio::v1::auth::istio_certificate_service_server::IstioCertificateServiceServer;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tracing::{info, warn};
+
+use crate::admin::AdminPages;
+use crate::auth::credential::Issuer;
+use crate::auth::{Authenticator, IssuedCredentials};
+use crate::ca::issue::Lives;
+use crate::ca::metrics::CaMetrics;
+use crate::ca::root::Root;
+use crate::ca::service::CaService;
+use crate::config::Config;
+use crate::engine::{Engine, Tables};
+use crate::limits;
+use crate::listen::{self, ServerCert};
+use crate::model::object::Key;
+use crate::model::world::{Site, World};
+use crate::node::reports::{self, Reports};
+use crate::node::service::Nodes;
+use crate::node::watch::Reported;
+use crate::source::Update;
+use crate::source::directory::{self, Directory};
+use crate::source::read::Context;
+use crate::state::StateDir;
+use crate::status::{self, Board};
+use crate::sync;
+use crate::xds::metrics::XdsMetrics;
+use crate::xds::service::XdsService;
+
+/// How long streams may take to end when the control plane stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The control plane.
+#[derive(Debug)]
+pub struct App;
+
+/// A control plane that runs. Dropping it stops it at once; see [`Running::stop`].
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    admin: SocketAddr,
+    root_pem: String,
+    board: Board,
+    stop: CancellationToken,
+    server: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl App {
+    /// Starts: opens the state, binds both listeners, reads the source. Returns when it
+    /// listens; until the source has a state, discovery refuses streams.
+    ///
+    /// # Errors
+    /// The state directory, the root, an address, the configuration.
+    pub async fn start(config: Config) -> Result<Running> {
+        config.check()?;
+        let config = Arc::new(config);
+        let parts = Parts::open(&config)?;
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", config.listen))?;
+        let address = listener.local_addr()?;
+        let names = config.names();
+        let certificate = ServerCert::new(parts.root.clone(), names)?;
+        let stop = CancellationToken::new();
+
+        let directory = Directory::open(&config.directory, parts.context(), &parts.state)?;
+        let (updates, source) = mpsc::channel(4);
+        let (reported, reports) = mpsc::channel(256);
+        let mut registry = Registry::default();
+        let services = parts.services(&config, reported, &mut registry);
+        let admin = parts.admin(&config, registry).await?;
+        let admin_address = admin.local_addr()?;
+
+        let acceptor = certificate.acceptor()?;
+        let connections = listen::accept(listener, acceptor, stop.clone());
+        let serve = services.serve_with_incoming_shutdown(
+            ReceiverStream::new(connections),
+            stop.clone().cancelled_owned(),
+        );
+        let server = tokio::spawn(async move {
+            if let Err(error) = serve.await {
+                warn!(%error, "serving ended");
+            }
+        });
+        info!(%address, admin = %admin_address, directory = %config.directory.display(),
+            "control plane listens");
+        let (board, state) = (parts.board.clone(), parts.state.clone());
+        let root_pem = parts.root.pem().to_owned();
+        let tasks = vec![
+            tokio::spawn(directory::run(directory, updates)),
+            tokio::spawn(parts.run(source, reports)),
+            tokio::spawn(status::write(board.clone(), state)),
+            tokio::spawn(certificate.keep()),
+            tokio::spawn(admin.run(stop.clone())),
+        ];
+        let admin = admin_address;
+        Ok(Running { address, admin, root_pem, board, stop, server, tasks })
+    }
+}
+
+impl Running {
+    /// The address of discovery, certificates and the node service.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address of the administrative pages.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The root bundle, PEM.
+    pub fn root_pem(&self) -> &str {
+        &self.root_pem
+    }
+
+    /// Conditions and problems.
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// Waits until the source has a state to serve.
+    pub async fn ready(&self) {
+        let mut changes = self.board.subscribe();
+        while !self.board.synced() && changes.changed().await.is_ok() {}
+    }
+
+    /// Stops: no new connections, streams end, proxies keep what they hold.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        // Discovery streams end with the bell; a client that does not let go is left behind.
+        for task in &self.tasks {
+            task.abort();
+        }
+        if tokio::time::timeout(STOP_TIMEOUT, &mut self.server).await.is_err() {
+            self.server.abort();
+        }
+        info!("control plane stopped");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.server.abort();
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// What the tasks share.
+struct Parts {
+    state: StateDir,
+    root: Arc<Root>,
+    issuer: Arc<Issuer>,
+    world: Arc<RwLock<World>>,
+    tables: Tables,
+    board: Board,
+    /// The reports of each machine, as they are on disk.
+    reports: BTreeMap<String, Reports>,
+    mesh_config: Key,
+}
+
+impl Parts {
+    fn open(config: &Config) -> Result<Self> {
+        let state = StateDir::open(&config.state)?;
+        let now = SystemTime::now();
+        let root = Arc::new(Root::open(&state, now)?);
+        let account = Key::new(&config.system_namespace, &config.node_account);
+        let issuer = Arc::new(Issuer::open(&state, account, config.credential_life)?);
+        let mut world = World::new(Site {
+            cluster: config.cluster.clone(),
+            network: config.network.clone(),
+            system_namespace: config.system_namespace.clone(),
+            domain: config.cluster_domain.clone(),
+        });
+        let reports = reports::load(&state);
+        for (uid, report) in reports.values().flatten() {
+            world.set_report(uid, report.clone());
+        }
+        Ok(Self {
+            state,
+            root,
+            issuer,
+            world: Arc::new(RwLock::new(world)),
+            tables: Tables::default(),
+            board: Board::default(),
+            reports,
+            mesh_config: Key::new(&config.system_namespace, "istio"),
+        })
+    }
+
+    fn context(&self) -> Context {
+        Context { mesh_config: self.mesh_config.clone() }
+    }
+
+    fn services(
+        &self,
+        config: &Config,
+        reports: mpsc::Sender<Reported>,
+        registry: &mut Registry,
+    ) -> tonic::transport::server::Router {
+        let authenticator: Arc<dyn Authenticator> =
+            Arc::new(IssuedCredentials::new(self.issuer.clone(), self.world.clone()));
+        let lives = Lives { default: config.certificate_life, max: config.max_certificate_life };
+        let ca = CaService::new(
+            self.root.clone(),
+            self.world.clone(),
+            authenticator.clone(),
+            lives,
+            CaMetrics::register(registry, self.root.not_after()),
+        );
+        let xds = XdsService::new(
+            self.tables.clone(),
+            self.board.clone(),
+            authenticator.clone(),
+            XdsMetrics::register(registry),
+            config.max_stream_age,
+        );
+        let nodes = Nodes {
+            state: self.state.clone(),
+            issuer: self.issuer.clone(),
+            authenticator,
+            world: self.world.clone(),
+            tables: self.tables.clone(),
+            board: self.board.clone(),
+            reports,
+            streams: Arc::new(Semaphore::new(limits::MAX_STREAMS)),
+        };
+        let small = limits::MAX_SMALL_REQUEST_BYTES;
+        Server::builder()
+            .http2_keepalive_interval(Some(Duration::from_secs(30)))
+            .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+            .add_service(
+                AggregatedDiscoveryServiceServer::new(xds)
+                    .max_decoding_message_size(limits::MAX_REQUEST_BYTES),
+            )
+            .add_service(IstioCertificateServiceServer::new(ca).max_decoding_message_size(small))
+            .add_service(NodeServiceServer::new(nodes).max_decoding_message_size(small))
+    }
+
+    async fn admin(&self, config: &Arc<Config>, registry: Registry) -> Result<AdminServer> {
+        let pages = AdminPages {
+            metrics: MetricsPage(Arc::new(registry)),
+            board: self.board.clone(),
+            tables: self.tables.clone(),
+            config: config.clone(),
+        };
+        AdminServer::bind(config.admin, Arc::new(pages))
+            .await
+            .with_context(|| format!("cannot listen on {}", config.admin))
+    }
+
+    /// The one task that changes the world.
+    async fn run(
+        mut self,
+        mut source: mpsc::Receiver<Update>,
+        mut reports: mpsc::Receiver<Reported>,
+    ) {
+        let mut engine = Engine::new(self.world.clone(), self.tables.clone(), self.board.clone());
+        let mut batch = Vec::new();
+        loop {
+            tokio::select! {
+                update = source.recv() => match update {
+                    Some(update) => engine.update(update),
+                    None => return,
+                },
+                n = reports.recv_many(&mut batch, 256) => {
+                    if n == 0 {
+                        return;
+                    }
+                    self.take(&mut engine, std::mem::take(&mut batch)).await;
+                }
+            }
+        }
+    }
+
+    /// Reports first reach the disk, then the mesh: a restart in between forgets none that
+    /// was acted on.
+    async fn take(&mut self, engine: &mut Engine, batch: Vec<Reported>) {
+        let mut touched = std::collections::BTreeSet::new();
+        for reported in &batch {
+            let kept = self.reports.entry(reported.node.clone()).or_default();
+            let full = kept.len() >= limits::MAX_REPORTS_PER_NODE;
+            if full && !kept.contains_key(&reported.uid) {
+                warn!(node = reported.node, "MAX_REPORTS_PER_NODE reached; report dropped");
+                continue;
+            }
+            kept.insert(reported.uid.clone(), reported.report.clone());
+            touched.insert(reported.node.clone());
+        }
+        for node in touched {
+            self.keep(node).await;
+        }
+        for Reported { pod, uid, report, .. } in batch {
+            engine.report(pod, &uid, report);
+        }
+    }
+
+    async fn keep(&mut self, node: String) {
+        let Some(kept) = self.reports.get_mut(&node) else { return };
+        {
+            let world = sync::read(&self.world);
+            let on_node: std::collections::BTreeSet<&str> =
+                world.pods_on(&node).map(|p| p.uid.as_str()).collect();
+            kept.retain(|uid, _| on_node.contains(uid.as_str()));
+        }
+        let (state, kept) = (self.state.clone(), kept.clone());
+        let stored =
+            tokio::task::spawn_blocking(move || reports::store(&state, &node, &kept)).await;
+        if let Ok(Err(error)) = stored {
+            warn!(%error, cause = %error.source, "reports of a node not kept");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The command line of `control`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+
+/// The control plane.
+#[derive(Debug, Parser)]
+#[command(name = "control", version, about = "Ambit's control plane")]
+pub struct Cli {
+    /// What to do; without it, serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to serve.
+    #[command(flatten)]
+    pub config: Config,
+}
+
+/// What to do besides serving.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Make a join token: it lets one machine in, once, within an hour.
+    Token {
+        /// The name of the Node.
+        node: String,
+    },
+}
+
+/// How the control plane serves.
+#[derive(Clone, Debug, Args, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Config {
+    /// Directory of Kubernetes YAML: every *.yaml and *.yml below it, read again on change.
+    #[arg(long, env = "CONTROL_DIRECTORY", default_value = "/etc/ambit/mesh")]
+    pub directory: PathBuf,
+
+    /// State directory: root certificate and key, tokens, last good objects, status. Keep it
+    /// over restarts, and keep it private.
+    #[arg(long, global = true, env = "CONTROL_STATE", default_value = "/var/lib/ambit/control")]
+    pub state: PathBuf,
+
+    /// Address of discovery, certificates and the node service (TLS).
+    #[arg(long, env = "CONTROL_LISTEN", default_value = "0.0.0.0:15012")]
+    pub listen: SocketAddr,
+
+    /// Address of metrics, readiness and status (plain HTTP).
+    #[arg(long, env = "CONTROL_ADMIN", default_value_t = admin())]
+    pub admin: SocketAddr,
+
+    /// A host name or address by which proxies call this control plane; may be given several
+    /// times. `istiod.istio-system.svc`, `localhost` and 127.0.0.1 are always there.
+    #[arg(long = "server-name", env = "CONTROL_SERVER_NAMES", value_delimiter = ',')]
+    pub server_names: Vec<String>,
+
+    /// The cluster's id: the first part of every workload's uid.
+    #[arg(long, env = "CLUSTER_ID", default_value = "Kubernetes")]
+    pub cluster: String,
+
+    /// The network's id; empty for a single network.
+    #[arg(long, env = "NETWORK_ID", default_value = "")]
+    pub network: String,
+
+    /// Where the control plane and the node proxies belong.
+    #[arg(long, env = "SYSTEM_NAMESPACE", default_value = "istio-system")]
+    pub system_namespace: String,
+
+    /// The service account in the system namespace that node credentials carry.
+    #[arg(long, env = "NODE_ACCOUNT", default_value = "ztunnel")]
+    pub node_account: String,
+
+    /// What follows `<service>.<namespace>.svc.` in host names.
+    #[arg(long, env = "CLUSTER_DOMAIN", default_value = "cluster.local")]
+    pub cluster_domain: String,
+
+    /// Life of a workload certificate that asks for none, such as 24h.
+    #[arg(long, env = "DEFAULT_WORKLOAD_CERT_TTL", default_value = "24h", value_parser = duration)]
+    pub certificate_life: Duration,
+
+    /// The longest life of a workload certificate; a wish for more is refused.
+    #[arg(long, env = "MAX_WORKLOAD_CERT_TTL", default_value = "24h", value_parser = duration)]
+    pub max_certificate_life: Duration,
+
+    /// Life of the credentials of nodes and pods, such as 1h.
+    #[arg(long, env = "CREDENTIAL_LIFE", default_value = "1h", value_parser = duration)]
+    pub credential_life: Duration,
+
+    /// A discovery stream is ended at this age; the proxy comes back with what it holds.
+    #[arg(long, env = "MAX_STREAM_AGE", default_value = "30m", value_parser = duration)]
+    pub max_stream_age: Duration,
+}
+
+fn admin() -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15014)
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A certificate that asks for none would be refused.
+    #[error("--certificate-life is longer than --max-certificate-life; raise the latter")]
+    Lives,
+    /// A name that no certificate or identity can have.
+    #[error("{flag} is {found:?}; write a-z, 0-9, '-' and '.'")]
+    Name {
+        /// The flag.
+        flag: &'static str,
+        /// What was given.
+        found: String,
+    },
+}
+
+impl Config {
+    /// The configuration for a directory and a state directory, everything else as by default.
+    pub fn new(directory: PathBuf, state: PathBuf) -> Self {
+        let hour = Duration::from_secs(3600);
+        Self {
+            directory,
+            state,
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 15012),
+            admin: admin(),
+            server_names: Vec::new(),
+            cluster: "Kubernetes".to_owned(),
+            network: String::new(),
+            system_namespace: "istio-system".to_owned(),
+            node_account: "ztunnel".to_owned(),
+            cluster_domain: "cluster.local".to_owned(),
+            certificate_life: 24 * hour,
+            max_certificate_life: 24 * hour,
+            credential_life: hour,
+            max_stream_age: hour / 2,
+        }
+    }
+
+    /// Checks what the types cannot say.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.certificate_life > self.max_certificate_life {
+            return Err(ConfigError::Lives);
+        }
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
+        for (flag, name) in [
+            ("--system-namespace", &self.system_namespace),
+            ("--node-account", &self.node_account),
+            ("--cluster-domain", &self.cluster_domain),
+        ] {
+            if name.is_empty() || !name.bytes().all(plain) {
+                return Err(ConfigError::Name { flag, found: name.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Every name that the listener's certificate holds.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = vec![
+            format!("istiod.{}.svc", self.system_namespace),
+            "localhost".to_owned(),
+            "127.0.0.1".to_owned(),
+        ];
+        if !self.listen.ip().is_unspecified() {
+            names.push(self.listen.ip().to_string());
+        }
+        names.extend(self.server_names.iter().cloned());
+        let mut seen = std::collections::BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        names
+    }
+}
+
+/// A duration: digits and one of s, m, h, d.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no duration; write such as 90s, 30m, 24h or 7d");
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
+    let seconds = number.checked_mul(seconds).filter(|s| (1..=10 * 365 * 86_400).contains(s));
+    seconds.map(Duration::from_secs).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests;

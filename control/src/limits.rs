@@ -1,0 +1,73 @@
+//! The bounds of the control plane: each with its value and what happens there.
+
+use std::time::Duration;
+
+/// Largest file that the source reads, bytes. A larger one is reported and its last good
+/// objects stay in force.
+pub const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// Files that the source looks at; with more, the whole new state is refused by this name
+/// and the last good one stays.
+pub const MAX_FILES: usize = 20_000;
+
+/// Objects that the source holds; with more, the whole new state is refused by this name and
+/// the last good one stays.
+pub const MAX_OBJECTS: usize = 250_000;
+
+/// How deep folders nest below the directory; also ends loops of symbolic links.
+pub const MAX_DEPTH: usize = 16;
+
+/// Problems kept for the status page; later ones are counted only.
+pub const MAX_PROBLEMS: usize = 1_000;
+
+/// A file must have rested this long before it is read: half-written files are passed over.
+pub const SETTLE: Duration = Duration::from_millis(40);
+
+/// How often the directory is looked at, events or not.
+pub const POLL: Duration = Duration::from_secs(1);
+
+/// Longest message that a client may send, bytes. A reconnecting proxy lists every resource
+/// that it holds, some 100 bytes each.
+pub const MAX_REQUEST_BYTES: usize = 64 << 20;
+
+/// Longest message for the certificate and node services, bytes.
+pub const MAX_SMALL_REQUEST_BYTES: usize = 64 << 10;
+
+/// Discovery and node streams open at once; more are refused with `RESOURCE_EXHAUSTED`.
+pub const MAX_STREAMS: usize = 10_000;
+
+/// Connections that are in their TLS handshake at once; more wait in the accept queue.
+pub const MAX_HANDSHAKES: usize = 256;
+
+/// A TLS handshake ends after this time.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Responses that wait for one subscriber's transport. Everything else that it has to hear is
+/// a position in the log of changes and costs nothing.
+pub const SEND_QUEUE: usize = 2;
+
+/// A subscriber whose transport takes no response for this long is cut; it resyncs when it
+/// reconnects.
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A subscriber that neither accepts nor rejects a response for this long is cut.
+pub const ACK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Names that one subscriber may ask for on demand.
+pub const MAX_NAMES_PER_STREAM: usize = 100_000;
+
+/// Removals remembered for subscribers that are behind; one that is further behind is cut and
+/// resyncs.
+pub const MAX_TOMBSTONES: usize = 100_000;
+
+/// Reports of one node that are kept: pods per node, generously.
+pub const MAX_REPORTS_PER_NODE: usize = 2_000;
+
+/// Longest reason in a report, characters.
+pub const MAX_REASON: usize = 512;
+
+/// Certificates signed at once; more wait.
+pub const MAX_SIGNING: usize = 32;
+
+/// Unused join tokens kept; with more, none is made.
+pub const MAX_JOIN_TOKENS: usize = 10_000;

@@ -1,0 +1,324 @@
+//! All objects, with their indexes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hbone::identity::TrustDomain;
+
+use super::object::{
+    AuthorizationPolicy, EndpointSlice, Key, Kind, Map, MeshConfig, Namespace, Node, Object,
+    ObjectRef, PeerAuthentication, Pod, Service, ServiceAccount,
+};
+use super::report::Report;
+use crate::api::gateway::{Gateway, GatewayClass, HttpRoute};
+
+/// Facts of the installation that no object holds.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The cluster's id, such as `Kubernetes`.
+    pub cluster: String,
+    /// The network's id; empty for a single network.
+    pub network: String,
+    /// Where the control plane lives.
+    pub system_namespace: String,
+    /// What follows `<service>.<namespace>.svc.`.
+    pub domain: String,
+}
+
+/// The desired state.
+#[derive(Debug)]
+pub struct World {
+    /// Facts of the installation.
+    pub site: Site,
+    mesh: Option<MeshConfig>,
+    default_mesh: MeshConfig,
+    namespaces: BTreeMap<String, Namespace>,
+    nodes: BTreeMap<String, Node>,
+    accounts: BTreeMap<Key, ServiceAccount>,
+    pods: BTreeMap<Key, Pod>,
+    services: BTreeMap<Key, Service>,
+    slices: BTreeMap<Key, EndpointSlice>,
+    classes: BTreeMap<String, GatewayClass>,
+    gateways: BTreeMap<Key, Gateway>,
+    routes: BTreeMap<Key, HttpRoute>,
+    policies: BTreeMap<Key, AuthorizationPolicy>,
+    peers: BTreeMap<Key, PeerAuthentication>,
+    pods_by_node: BTreeMap<String, BTreeSet<Key>>,
+    slices_by_service: BTreeMap<Key, BTreeSet<Key>>,
+    slices_by_pod: BTreeMap<Key, BTreeSet<Key>>,
+    reports: BTreeMap<String, Report>,
+}
+
+impl World {
+    /// Nothing yet.
+    pub fn new(site: Site) -> Self {
+        let default_mesh = MeshConfig {
+            trust_domain: TrustDomain::default(),
+            root_namespace: site.system_namespace.clone(),
+            providers: Vec::new(),
+        };
+        Self {
+            site,
+            mesh: None,
+            default_mesh,
+            namespaces: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+            pods: BTreeMap::new(),
+            services: BTreeMap::new(),
+            slices: BTreeMap::new(),
+            classes: BTreeMap::new(),
+            gateways: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            pods_by_node: BTreeMap::new(),
+            slices_by_service: BTreeMap::new(),
+            slices_by_pod: BTreeMap::new(),
+            reports: BTreeMap::new(),
+        }
+    }
+
+    /// The mesh configuration in force.
+    pub fn mesh(&self) -> &MeshConfig {
+        self.mesh.as_ref().unwrap_or(&self.default_mesh)
+    }
+
+    /// A namespace.
+    pub fn namespace(&self, name: &str) -> Option<&Namespace> {
+        self.namespaces.get(name)
+    }
+
+    /// A machine.
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.get(name)
+    }
+
+    /// A pod.
+    pub fn pod(&self, key: &Key) -> Option<&Pod> {
+        self.pods.get(key)
+    }
+
+    /// A service.
+    pub fn service(&self, key: &Key) -> Option<&Service> {
+        self.services.get(key)
+    }
+
+    /// A slice.
+    pub fn slice(&self, key: &Key) -> Option<&EndpointSlice> {
+        self.slices.get(key)
+    }
+
+    /// A class of gateways.
+    pub fn class(&self, name: &str) -> Option<&GatewayClass> {
+        self.classes.get(name)
+    }
+
+    /// A gateway.
+    pub fn gateway(&self, key: &Key) -> Option<&Gateway> {
+        self.gateways.get(key)
+    }
+
+    /// A route.
+    pub fn route(&self, key: &Key) -> Option<&HttpRoute> {
+        self.routes.get(key)
+    }
+
+    /// A policy.
+    pub fn policy(&self, key: &Key) -> Option<&AuthorizationPolicy> {
+        self.policies.get(key)
+    }
+
+    /// A PeerAuthentication.
+    pub fn peer(&self, key: &Key) -> Option<&PeerAuthentication> {
+        self.peers.get(key)
+    }
+
+    /// The pods of a namespace.
+    pub fn pods_in(&self, namespace: &str) -> impl Iterator<Item = &Pod> {
+        within(&self.pods, namespace)
+    }
+
+    /// The services of a namespace.
+    pub fn services_in(&self, namespace: &str) -> impl Iterator<Item = &Service> {
+        within(&self.services, namespace)
+    }
+
+    /// The policies of a namespace.
+    pub fn policies_in(&self, namespace: &str) -> impl Iterator<Item = &AuthorizationPolicy> {
+        within(&self.policies, namespace)
+    }
+
+    /// The PeerAuthentications of a namespace.
+    pub fn peers_in(&self, namespace: &str) -> impl Iterator<Item = &PeerAuthentication> {
+        within(&self.peers, namespace)
+    }
+
+    /// Whether there is any PeerAuthentication.
+    pub fn has_peers(&self) -> bool {
+        !self.peers.is_empty()
+    }
+
+    /// The pods of a machine.
+    pub fn pods_on<'a>(&'a self, node: &str) -> impl Iterator<Item = &'a Pod> {
+        self.pods_by_node.get(node).into_iter().flatten().filter_map(|key| self.pods.get(key))
+    }
+
+    /// The slices of a service.
+    pub fn slices_of(&self, service: &Key) -> impl Iterator<Item = &EndpointSlice> {
+        self.slices_by_service.get(service).into_iter().flatten().filter_map(|k| self.slices.get(k))
+    }
+
+    /// The slices that name a pod.
+    pub fn slices_with(&self, pod: &Key) -> impl Iterator<Item = &EndpointSlice> {
+        self.slices_by_pod.get(pod).into_iter().flatten().filter_map(|k| self.slices.get(k))
+    }
+
+    /// The last report on a pod, by UID.
+    pub fn report(&self, uid: &str) -> Option<&Report> {
+        self.reports.get(uid)
+    }
+
+    /// Notes a report; whether it says something new.
+    pub fn set_report(&mut self, uid: &str, report: Report) -> bool {
+        self.reports.insert(uid.to_owned(), report.clone()).as_ref() != Some(&report)
+    }
+
+    /// Every object of some kind, by reference.
+    pub fn refs(&self, kind: Kind) -> Vec<ObjectRef> {
+        let keyed = |keys: Vec<&Key>| {
+            keys.into_iter().map(|k| ObjectRef::new(kind, &k.namespace, &k.name)).collect()
+        };
+        let named =
+            |names: Vec<&String>| names.into_iter().map(|n| ObjectRef::new(kind, "", n)).collect();
+        match kind {
+            Kind::Namespace => named(self.namespaces.keys().collect()),
+            Kind::Node => named(self.nodes.keys().collect()),
+            Kind::GatewayClass => named(self.classes.keys().collect()),
+            Kind::Pod => keyed(self.pods.keys().collect()),
+            Kind::ServiceAccount => keyed(self.accounts.keys().collect()),
+            Kind::Service => keyed(self.services.keys().collect()),
+            Kind::EndpointSlice => keyed(self.slices.keys().collect()),
+            Kind::Gateway => keyed(self.gateways.keys().collect()),
+            Kind::HTTPRoute => keyed(self.routes.keys().collect()),
+            Kind::AuthorizationPolicy => keyed(self.policies.keys().collect()),
+            Kind::PeerAuthentication => keyed(self.peers.keys().collect()),
+            Kind::MeshConfig => Vec::new(),
+        }
+    }
+
+    /// Puts or removes an object and keeps the indexes true. The caller asks
+    /// [`super::dirty::dirtied_by`] before and after.
+    pub fn put(&mut self, name: &ObjectRef, object: Option<Object>) {
+        let key = Key::new(&name.namespace, &name.name);
+        match name.kind {
+            Kind::Pod => self.unindex_pod(&key),
+            Kind::EndpointSlice => self.unindex_slice(&key),
+            _ => {}
+        }
+        match object {
+            Some(object) => self.insert(key, object),
+            None => self.remove(name.kind, &key),
+        }
+    }
+
+    fn insert(&mut self, key: Key, object: Object) {
+        match object {
+            Object::Namespace(o) => drop(self.namespaces.insert(key.name, o)),
+            Object::Node(o) => drop(self.nodes.insert(key.name, o)),
+            Object::GatewayClass(o) => drop(self.classes.insert(key.name, o)),
+            Object::MeshConfig(o) => self.mesh = Some(*o),
+            Object::Pod(o) => {
+                // Another pod under the same name has not been reported on.
+                if let Some(old) = self.pods.get(&key).filter(|old| old.uid != o.uid) {
+                    self.reports.remove(&old.uid);
+                }
+                if !o.node.is_empty() {
+                    self.pods_by_node.entry(o.node.clone()).or_default().insert(key.clone());
+                }
+                self.pods.insert(key, *o);
+            }
+            Object::EndpointSlice(o) => {
+                self.index_slice(&key, &o);
+                self.slices.insert(key, o);
+            }
+            Object::ServiceAccount(o) => drop(self.accounts.insert(key, o)),
+            Object::Service(o) => drop(self.services.insert(key, *o)),
+            Object::Gateway(o) => drop(self.gateways.insert(key, *o)),
+            Object::HTTPRoute(o) => drop(self.routes.insert(key, *o)),
+            Object::AuthorizationPolicy(o) => drop(self.policies.insert(key, *o)),
+            Object::PeerAuthentication(o) => drop(self.peers.insert(key, o)),
+        }
+    }
+
+    fn remove(&mut self, kind: Kind, key: &Key) {
+        match kind {
+            Kind::Namespace => drop(self.namespaces.remove(&key.name)),
+            Kind::Node => drop(self.nodes.remove(&key.name)),
+            Kind::GatewayClass => drop(self.classes.remove(&key.name)),
+            Kind::MeshConfig => self.mesh = None,
+            Kind::Pod => {
+                if let Some(pod) = self.pods.remove(key) {
+                    self.reports.remove(&pod.uid);
+                }
+            }
+            Kind::EndpointSlice => drop(self.slices.remove(key)),
+            Kind::ServiceAccount => drop(self.accounts.remove(key)),
+            Kind::Service => drop(self.services.remove(key)),
+            Kind::Gateway => drop(self.gateways.remove(key)),
+            Kind::HTTPRoute => drop(self.routes.remove(key)),
+            Kind::AuthorizationPolicy => drop(self.policies.remove(key)),
+            Kind::PeerAuthentication => drop(self.peers.remove(key)),
+        }
+    }
+
+    fn unindex_pod(&mut self, key: &Key) {
+        if let Some(pod) = self.pods.get(key) {
+            unlink(&mut self.pods_by_node, &pod.node, key);
+        }
+    }
+
+    fn index_slice(&mut self, key: &Key, slice: &EndpointSlice) {
+        for (map, target) in [
+            (&mut self.slices_by_service, vec![slice.service.as_str()]),
+            (&mut self.slices_by_pod, pods_named_by(slice).collect()),
+        ] {
+            for name in target {
+                let target = Key::new(&key.namespace, name);
+                map.entry(target).or_default().insert(key.clone());
+            }
+        }
+    }
+
+    fn unindex_slice(&mut self, key: &Key) {
+        let Some(slice) = self.slices.get(key) else { return };
+        unlink(&mut self.slices_by_service, &Key::new(&key.namespace, &slice.service), key);
+        for name in pods_named_by(slice) {
+            unlink(&mut self.slices_by_pod, &Key::new(&key.namespace, name), key);
+        }
+    }
+}
+
+/// The pods that a slice names.
+pub fn pods_named_by(slice: &EndpointSlice) -> impl Iterator<Item = &str> {
+    slice.endpoints.iter().filter_map(|e| e.pod.as_deref())
+}
+
+/// Whether all of `selector` is among `labels`; an empty selector selects nothing here.
+pub fn selects(selector: &Map, labels: &Map) -> bool {
+    !selector.is_empty() && selector.iter().all(|(k, v)| labels.get(k) == Some(v))
+}
+
+fn within<'a, T>(map: &'a BTreeMap<Key, T>, namespace: &str) -> impl Iterator<Item = &'a T> {
+    let start = Key::new(namespace, "");
+    let end = Key { namespace: format!("{namespace}\0"), name: String::new() };
+    map.range(start..end).map(|(_, value)| value)
+}
+
+fn unlink<K: Ord + Clone>(map: &mut BTreeMap<K, BTreeSet<Key>>, from: &K, key: &Key) {
+    if let Some(set) = map.get_mut(from) {
+        set.remove(key);
+        if set.is_empty() {
+            map.remove(from);
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! Which file holds what, and what is in force.
+//!
+//! Nothing here touches a disk. The rules of bad input are here: a file that cannot be read in
+//! part or in whole keeps what it last held, the first of two equal objects stays, and a change
+//! costs what the changed file holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::document::{flatten, parse, split};
+use super::read::{Context, Note, ReadError, identify, read};
+use super::{Problem, Update};
+use crate::limits;
+use crate::model::object::{Object, ObjectRef};
+
+/// An object as it stands in a file.
+#[derive(Debug)]
+struct Held {
+    object: Object,
+    /// The document's tree as JSON: what outlives a restart.
+    raw: String,
+}
+
+/// What one file holds.
+#[derive(Debug, Default)]
+struct FileState {
+    objects: BTreeMap<ObjectRef, Held>,
+    problems: Vec<Problem>,
+}
+
+/// What all files hold.
+#[derive(Debug)]
+pub struct Files {
+    context: Context,
+    files: BTreeMap<String, FileState>,
+    /// Which files hold an object; the first one counts.
+    holders: BTreeMap<ObjectRef, BTreeSet<String>>,
+    contested: BTreeSet<ObjectRef>,
+}
+
+/// A change of what is in force.
+pub type Changes = Vec<(ObjectRef, Option<Object>)>;
+
+impl Files {
+    /// Nothing yet.
+    pub fn new(context: Context) -> Self {
+        Self {
+            context,
+            files: BTreeMap::new(),
+            holders: BTreeMap::new(),
+            contested: BTreeSet::new(),
+        }
+    }
+
+    /// How many objects are in force.
+    pub fn len(&self) -> usize {
+        self.holders.len()
+    }
+
+    /// Whether nothing is in force.
+    pub fn is_empty(&self) -> bool {
+        self.holders.is_empty()
+    }
+
+    /// The names of the files.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
+    /// The raw objects of a file, for the next start.
+    pub fn raw(&self, file: &str) -> Vec<&str> {
+        let state = self.files.get(file);
+        state.into_iter().flat_map(|f| f.objects.values()).map(|h| h.raw.as_str()).collect()
+    }
+
+    /// Takes back what [`Files::raw`] gave before a restart.
+    pub fn restore(&mut self, file: &str, raw: &[String]) -> Changes {
+        let mut state = FileState::default();
+        for text in raw {
+            let Ok(value) = serde_json::from_str::<Value>(text) else { continue };
+            if let Ok(read) = read(&value, &self.context) {
+                state.objects.insert(read.object, Held { object: read.value, raw: text.clone() });
+            }
+        }
+        self.replace(file, Some(state))
+    }
+
+    /// Takes the new text of a file.
+    pub fn set(&mut self, file: &str, text: &str) -> Changes {
+        let mut reading = Reading::new(file, &self.context);
+        for document in split(text) {
+            reading.document(document);
+        }
+        let mut state = reading.state;
+        let previous = self.files.get_mut(file);
+        let nothing = state.objects.is_empty() && state.problems.is_empty();
+        let keep_all = reading.unparsable || nothing;
+        if let Some(previous) = previous {
+            let kept = previous.objects.len();
+            if nothing && kept > 0 {
+                let message = format!(
+                    "is empty; its {kept} objects stay in force: delete the file to remove them"
+                );
+                state.problems.push(whole_file(file, message));
+            }
+            for (name, held) in std::mem::take(&mut previous.objects) {
+                let keep = keep_all || reading.unreadable.contains(&name);
+                if keep && !state.objects.contains_key(&name) {
+                    state.objects.insert(name, held);
+                }
+            }
+        }
+        let others = self.files.iter().filter(|(name, _)| *name != file);
+        let total: usize = others.map(|(_, f)| f.objects.len()).sum();
+        if total + state.objects.len() > limits::MAX_OBJECTS {
+            let message = format!(
+                "would make more than MAX_OBJECTS ({}) objects; it is not read",
+                limits::MAX_OBJECTS
+            );
+            return self.fail(file, message);
+        }
+        self.replace(file, Some(state))
+    }
+
+    /// A file that cannot be read: what it held stays.
+    pub fn fail(&mut self, file: &str, message: String) -> Changes {
+        let state = self.files.entry(file.to_owned()).or_default();
+        state.problems = vec![whole_file(file, message)];
+        Vec::new()
+    }
+
+    /// A file that is gone.
+    pub fn remove(&mut self, file: &str) -> Changes {
+        self.replace(file, None)
+    }
+
+    /// Everything that is wrong now.
+    pub fn problems(&self) -> Vec<Problem> {
+        let own = self.files.values().flat_map(|f| f.problems.iter().cloned());
+        let twice = self.contested.iter().flat_map(|object| {
+            let mut files = self.holders.get(object).into_iter().flatten();
+            let first = files.next().cloned().unwrap_or_default();
+            files.map(move |file| Problem {
+                file: file.clone(),
+                object: object.to_string(),
+                message: format!("is in {first} too, which counts; keep one of them"),
+                ..Problem::default()
+            })
+        });
+        own.chain(twice).take(limits::MAX_PROBLEMS).collect()
+    }
+
+    /// Puts `state` in the place of what `file` held, and tells what that changed.
+    fn replace(&mut self, file: &str, state: Option<FileState>) -> Changes {
+        let old = match state {
+            Some(state) => self.files.insert(file.to_owned(), state),
+            None => self.files.remove(file),
+        };
+        let old = old.map(|f| f.objects).unwrap_or_default();
+        let mut touched: BTreeSet<ObjectRef> = old.keys().cloned().collect();
+        if let Some(new) = self.files.get(file) {
+            touched.extend(new.objects.keys().cloned());
+        }
+        let mut changes = Vec::new();
+        for name in touched {
+            let before = self.first_holder(&name);
+            let before = match before.as_deref() {
+                Some(holder) if holder == file => old.get(&name).map(|h| &h.object),
+                Some(holder) => self.object(holder, &name),
+                None => None,
+            };
+            let before = before.cloned();
+            self.hold(&name, file);
+            let after = self.first_holder(&name);
+            let after = after.and_then(|holder| self.object(&holder, &name)).cloned();
+            if before != after {
+                changes.push((name, after));
+            }
+        }
+        changes
+    }
+
+    /// Notes whether `file` holds `name` now.
+    fn hold(&mut self, name: &ObjectRef, file: &str) {
+        let holds = self.object(file, name).is_some();
+        let holders = self.holders.entry(name.clone()).or_default();
+        if holds {
+            holders.insert(file.to_owned());
+        } else {
+            holders.remove(file);
+        }
+        match holders.len() {
+            0 => {
+                self.holders.remove(name);
+                self.contested.remove(name);
+            }
+            1 => {
+                self.contested.remove(name);
+            }
+            _ => {
+                self.contested.insert(name.clone());
+            }
+        }
+    }
+
+    fn first_holder(&self, name: &ObjectRef) -> Option<String> {
+        self.holders.get(name)?.first().cloned()
+    }
+
+    fn object(&self, file: &str, name: &ObjectRef) -> Option<&Object> {
+        Some(&self.files.get(file)?.objects.get(name)?.object)
+    }
+
+    /// Everything that is in force, as an update that a new listener needs.
+    pub fn all(&self) -> Update {
+        let mut changes = Vec::new();
+        for (name, holders) in &self.holders {
+            if let Some(object) = holders.first().and_then(|f| self.object(f, name)) {
+                changes.push((name.clone(), Some(object.clone())));
+            }
+        }
+        Update { changes, problems: self.problems(), synced: !self.is_empty() }
+    }
+}
+
+/// A problem of a file as a whole.
+pub fn whole_file(file: &str, message: String) -> Problem {
+    Problem { file: file.to_owned(), message, ..Problem::default() }
+}
+
+/// One pass over a file.
+struct Reading<'a> {
+    file: &'a str,
+    context: &'a Context,
+    state: FileState,
+    /// Objects whose documents cannot be read.
+    unreadable: BTreeSet<ObjectRef>,
+    /// A document did not even say what it is.
+    unparsable: bool,
+}
+
+impl<'a> Reading<'a> {
+    fn new(file: &'a str, context: &'a Context) -> Self {
+        Self {
+            file,
+            context,
+            state: FileState::default(),
+            unreadable: BTreeSet::new(),
+            unparsable: false,
+        }
+    }
+
+    fn document(&mut self, document: super::document::Document<'_>) {
+        match parse(document) {
+            Ok(value) => {
+                for value in flatten(value) {
+                    self.object(document.index, value);
+                }
+            }
+            Err(message) => {
+                self.unparsable = true;
+                let message =
+                    format!("is no YAML ({message}); what the file last held stays in force");
+                self.problem(document.index, String::new(), Note { field: String::new(), message });
+            }
+        }
+    }
+
+    fn object(&mut self, index: usize, value: Value) {
+        let name = identify(&value, self.context);
+        match read(&value, self.context) {
+            Ok(read) => {
+                let shown = read.object.to_string();
+                for note in read.notes {
+                    self.problem(index, shown.clone(), note);
+                }
+                if self.state.objects.contains_key(&read.object) {
+                    let message = "is in this file twice; the first counts: keep one of them";
+                    let note = Note { field: String::new(), message: message.to_owned() };
+                    self.problem(index, shown, note);
+                } else {
+                    let held = Held { object: read.value, raw: value.to_string() };
+                    self.state.objects.insert(read.object, held);
+                }
+            }
+            Err(error) => self.unreadable(index, name, &value, &error),
+        }
+    }
+
+    fn unreadable(
+        &mut self,
+        index: usize,
+        name: Option<ObjectRef>,
+        value: &Value,
+        error: &ReadError,
+    ) {
+        let shown = match &name {
+            Some(name) => name.to_string(),
+            None => describe(value),
+        };
+        if matches!(error, ReadError::NotAnObject) {
+            self.unparsable = true;
+        }
+        self.unreadable.extend(name);
+        let note = Note { field: error.path().to_owned(), message: error.to_string() };
+        self.problem(index, shown, note);
+    }
+
+    fn problem(&mut self, document: usize, object: String, note: Note) {
+        if self.state.problems.len() < limits::MAX_PROBLEMS {
+            self.state.problems.push(Problem {
+                file: self.file.to_owned(),
+                document,
+                object,
+                field: note.field,
+                message: note.message,
+            });
+        }
+    }
+}
+
+/// As much of a stranger's name as it has.
+fn describe(value: &Value) -> String {
+    let text = |p: &str| value.pointer(p).and_then(Value::as_str).unwrap_or_default();
+    let (kind, namespace, name) =
+        (text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
+    let full = match (kind, namespace) {
+        ("", _) => String::new(),
+        (kind, "") => format!("{kind} {name}"),
+        (kind, namespace) => format!("{kind} {namespace}/{name}"),
+    };
+    full.chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,36 @@
+//! The kinds of the Gateway API.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Note, ReadError, decode, raw_meta};
+use crate::api::gateway::{
+    Gateway, GatewayClass, GatewayClassSpec, GatewaySpec, HttpRoute, HttpRouteSpec,
+};
+use crate::model::object::{Kind, Object};
+
+type Result<T> = std::result::Result<T, ReadError>;
+
+fn spec<T: DeserializeOwned>(value: &Value, notes: &mut Vec<Note>) -> Result<T> {
+    let empty = Value::Object(serde_json::Map::new());
+    decode(value.get("spec").unwrap_or(&empty), "spec", notes)
+}
+
+pub(super) fn class(value: &Value, notes: &mut Vec<Note>) -> Result<Object> {
+    let meta = raw_meta(value, Kind::GatewayClass, notes)?;
+    // `description` and `parametersRef` mean nothing here.
+    let raw: GatewayClassSpec = spec(value, &mut Vec::new())?;
+    Ok(Object::GatewayClass(GatewayClass { meta, controller: raw.controller_name }))
+}
+
+pub(super) fn gateway(value: &Value, notes: &mut Vec<Note>) -> Result<Object> {
+    let meta = raw_meta(value, Kind::Gateway, notes)?;
+    let spec: GatewaySpec = spec(value, notes)?;
+    Ok(Object::Gateway(Box::new(Gateway { meta, spec })))
+}
+
+pub(super) fn http_route(value: &Value, notes: &mut Vec<Note>) -> Result<Object> {
+    let meta = raw_meta(value, Kind::HTTPRoute, notes)?;
+    let spec: HttpRouteSpec = spec(value, notes)?;
+    Ok(Object::HTTPRoute(Box::new(HttpRoute { meta, spec })))
+}

@@ -1,0 +1,148 @@
+//! PeerAuthentication. docs/wire.md, "Authorization".
+//!
+//! STRICT becomes a policy that refuses whoever has no identity. Where single ports differ, a
+//! policy of the PeerAuthentication's own takes its place.
+
+use hbone::wire::pb::istio::security as pb;
+use hbone::wire::pb::istio::security::string_match::MatchType;
+use prost::Message;
+
+use super::{Derived, Family, Resource};
+use crate::model::object::{Key, MtlsMode, PeerAuthentication, Pod};
+use crate::model::world::{World, selects};
+
+const STRICT: &str = "istio_converted_static_strict";
+
+/// Derives the policy that refuses whoever has no identity; there is one as soon as there is
+/// any PeerAuthentication.
+pub fn derive_strict(world: &World) -> Derived {
+    let mut derived = Derived::default();
+    if world.has_peers() {
+        let key = strict_key(world);
+        derived.resources.push(policy(&key, vec![rule(vec![stranger()])]));
+    }
+    derived
+}
+
+/// Derives the policy of a PeerAuthentication's single ports, if it needs one.
+pub fn derive(world: &World, key: &Key) -> Derived {
+    let mut derived = Derived::default();
+    let Some(peer) = world.peer(key) else { return derived };
+    if let Need::Own(rules) = need(world, peer) {
+        derived.resources.push(policy(&converted_key(key), rules));
+    }
+    derived
+}
+
+/// The name of the policy that applies to a pod, if any.
+pub fn choosing(world: &World, pod: &Pod) -> Option<String> {
+    let namespace = &pod.meta.key.namespace;
+    let is_root = *namespace == world.mesh().root_namespace;
+    let chosen = world
+        .peers_in(namespace)
+        .filter(|_| !is_root)
+        .filter(|p| p.selector.as_ref().is_some_and(|s| selects(s, &pod.meta.labels)))
+        .min_by_key(|p| age(p));
+    match chosen.map(|peer| (peer, need(world, peer))) {
+        Some((peer, Need::Own(_))) => Some(converted_key(&peer.meta.key).to_string()),
+        Some((_, Need::Static)) => Some(strict_key(world).to_string()),
+        Some((_, Need::Nothing)) => None,
+        None => {
+            let strict = inherited(world, namespace) == MtlsMode::Strict;
+            strict.then(|| strict_key(world).to_string())
+        }
+    }
+}
+
+/// The policy that a PeerAuthentication with a selector needs.
+enum Need {
+    Nothing,
+    /// The one for everybody.
+    Static,
+    /// One of its own.
+    Own(Vec<pb::Rule>),
+}
+
+fn need(world: &World, peer: &PeerAuthentication) -> Need {
+    let namespace = &peer.meta.key.namespace;
+    if peer.selector.is_none() || *namespace == world.mesh().root_namespace {
+        return Need::Nothing;
+    }
+    let strict = match peer.mode {
+        MtlsMode::Unset => inherited(world, namespace) == MtlsMode::Strict,
+        mode => mode == MtlsMode::Strict,
+    };
+    let different = peer.ports.iter().filter(|(_, mode)| (**mode == MtlsMode::Strict) != strict);
+    let ports: Vec<u32> = different.map(|(port, _)| u32::from(*port)).collect();
+    match (strict, ports.is_empty()) {
+        (true, true) => Need::Static,
+        (false, true) => Need::Nothing,
+        (true, false) => {
+            let exempt = ports.into_iter().map(|port| pb::Match {
+                not_destination_ports: vec![port],
+                ..pb::Match::default()
+            });
+            Need::Own(vec![rule(std::iter::once(stranger()).chain(exempt).collect())])
+        }
+        (false, false) => {
+            let guarded = ports.into_iter().map(|port| {
+                let port = pb::Match { destination_ports: vec![port], ..pb::Match::default() };
+                rule(vec![stranger(), port])
+            });
+            Need::Own(guarded.collect())
+        }
+    }
+}
+
+/// The mode of a namespace: its own, else the mesh's.
+fn inherited(world: &World, namespace: &str) -> MtlsMode {
+    let root = world.mesh().root_namespace.as_str();
+    for namespace in [namespace, root] {
+        let whole = world.peers_in(namespace).filter(|p| p.selector.is_none());
+        if let Some(peer) = whole.min_by_key(|p| age(p)).filter(|p| p.mode != MtlsMode::Unset) {
+            return peer.mode;
+        }
+    }
+    MtlsMode::Unset
+}
+
+/// Among equals the oldest counts; without a date the name decides, after all with one.
+fn age(peer: &PeerAuthentication) -> (bool, &str, &str) {
+    (peer.meta.created.is_empty(), &peer.meta.created, &peer.meta.key.name)
+}
+
+fn strict_key(world: &World) -> Key {
+    Key::new(&world.mesh().root_namespace, STRICT)
+}
+
+fn converted_key(peer: &Key) -> Key {
+    Key::new(&peer.namespace, &format!("converted_peer_authentication_{}", peer.name))
+}
+
+/// Whoever has no identity.
+fn stranger() -> pb::Match {
+    let anybody = pb::StringMatch { match_type: Some(MatchType::Presence(())) };
+    pb::Match { not_principals: vec![anybody], ..pb::Match::default() }
+}
+
+fn rule(matches: Vec<pb::Match>) -> pb::Rule {
+    pb::Rule { clauses: matches.into_iter().map(|m| pb::Clause { matches: vec![m] }).collect() }
+}
+
+fn policy(key: &Key, rules: Vec<pb::Rule>) -> Resource {
+    let message = pb::Authorization {
+        name: key.name.clone(),
+        namespace: key.namespace.clone(),
+        scope: pb::Scope::WorkloadSelector.into(),
+        action: pb::Action::Deny.into(),
+        rules,
+        ..pb::Authorization::default()
+    };
+    Resource {
+        family: Family::Authorization,
+        name: key.to_string(),
+        body: message.encode_to_vec(),
+        aliases: Vec::new(),
+        groups: Vec::new(),
+    }
+}

@@ -59,6 +59,10 @@ pub struct Config {
     /// TLS handshakes that one pod may have under way as a server; more wait in the kernel.
     /// `AMBIT_POD_MAX_HANDSHAKES`, 1 to 65,535, default 256.
     pub pod_handshakes: u32,
+    /// TLS handshakes that one address may have under way with one pod; further connections
+    /// of it are reset, so that a client that stalls keeps nobody else out.
+    /// `AMBIT_SOURCE_MAX_HANDSHAKES`, 1 to 65,535, default 64.
+    pub source_handshakes: u32,
     /// Threads of the data path. `ZTUNNEL_WORKER_THREADS`, 1 to 256, default the smaller of
     /// 2 and the processors.
     pub worker_threads: usize,
@@ -190,6 +194,12 @@ impl Config {
                 "a number from 1 to 65535",
                 (1, 65_535),
                 256,
+            )?,
+            source_handshakes: env.number(
+                "AMBIT_SOURCE_MAX_HANDSHAKES",
+                "a number from 1 to 65535",
+                (1, 65_535),
+                64,
             )?,
             worker_threads: threads as usize,
             drain_deadline: env

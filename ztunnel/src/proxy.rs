@@ -2,6 +2,7 @@
 //!
 //! - [`Pod`]: a pod that we serve: its sockets, pool, limits and end
 //! - `listener`: takes connections, within the pod's limits
+//! - `handshakes`: how many a pod, and one client, may have under way
 //! - `outbound` (15001), `inbound` (15008), `plaintext` (15006): a file per listener
 //! - `application`: dialling the pod's own program, which takes a permit
 //! - `watch`: closes a connection when its permit no longer holds
@@ -10,6 +11,7 @@
 
 mod application;
 mod failure;
+mod handshakes;
 mod inbound;
 mod listener;
 mod live;

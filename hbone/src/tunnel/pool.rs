@@ -134,8 +134,7 @@ impl Pool {
     }
 
     async fn reserve(&self, to: &OpenRequest) -> Result<Reservation, TunnelError> {
-        let key = Key::of(to);
-        let slot = Arc::clone(lock(&self.shared.slots).entry(key.clone()).or_default());
+        let slot = SlotInUse::of(&self.shared, Key::of(to));
         if let Some(place) = slot.find() {
             self.shared.metrics.reused.inc();
             return Ok(place);
@@ -152,7 +151,7 @@ impl Pool {
             return Err(TunnelError::PoolFull { peer: to.peer, limit });
         }
         self.shared.metrics.handshakes.inc();
-        let connection = self.connect(to, &key).await?;
+        let connection = self.connect(to, &slot.key).await?;
         let place = connection.reserve().ok_or(TunnelError::Http2 {
             peer: to.peer,
             reason: "the peer allows no stream".to_owned(),
@@ -200,6 +199,41 @@ impl Key {
         expected.sort();
         expected.dedup();
         Self { source: to.certificate.identity().clone(), expected, peer: to.peer }
+    }
+}
+
+/// A slot that somebody looks at. Dropped, it takes an empty slot away: a workload that dials
+/// ten thousand dead addresses leaves nothing behind.
+struct SlotInUse<'a> {
+    shared: &'a Shared,
+    key: Key,
+    slot: Arc<Slot>,
+}
+
+impl<'a> SlotInUse<'a> {
+    fn of(shared: &'a Shared, key: Key) -> Self {
+        let slot = Arc::clone(lock(&shared.slots).entry(key.clone()).or_default());
+        Self { shared, key, slot }
+    }
+}
+
+impl std::ops::Deref for SlotInUse<'_> {
+    type Target = Slot;
+
+    fn deref(&self) -> &Slot {
+        &self.slot
+    }
+}
+
+impl Drop for SlotInUse<'_> {
+    fn drop(&mut self) {
+        let mut slots = lock(&self.shared.slots);
+        // Two handles: the map's and ours. It may be another slot by now, after a close.
+        let ours = slots.get(&self.key).is_some_and(|slot| Arc::ptr_eq(slot, &self.slot));
+        let alone = ours && Arc::strong_count(&self.slot) == 2;
+        if alone && lock(&self.slot.connections).is_empty() {
+            slots.remove(&self.key);
+        }
     }
 }
 

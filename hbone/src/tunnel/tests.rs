@@ -273,6 +273,16 @@ async fn a_server_that_never_answers_connect_is_given_up() {
     assert_eq!(bed.connections.load(Ordering::SeqCst), 1, "the connection lives on");
 }
 
+#[tokio::test]
+async fn destinations_that_never_answered_leave_nothing_behind() {
+    let mut bed = Bed::new(TunnelConfig::default()).await;
+    for last in 1..=20 {
+        bed.request.peer = SocketAddr::from(([127, 0, 0, last], 1));
+        soon(bed.pool.open(&bed.request)).await.expect_err("nobody there");
+    }
+    assert_eq!(format!("{:?}", bed.pool), "Pool { destinations: 0 }");
+}
+
 #[test]
 fn variables_out_of_range_are_refused_by_name() {
     let with = |name: &'static str, value: &'static str| {

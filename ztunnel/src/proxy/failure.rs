@@ -9,6 +9,7 @@ use hbone::relay::{Ended, RelayError};
 use hbone::telemetry::ResponseFlag;
 use hbone::tunnel::{HBONE_PORT, TunnelError};
 
+use super::handshakes::TooMany;
 use crate::cert::CertError;
 use crate::decide::{Denied, Refusal};
 use crate::record::Outcome;
@@ -28,6 +29,9 @@ pub(super) enum Failure {
     /// No certificate of our own.
     #[error("no certificate for the source workload")]
     Certificate(#[source] CertError),
+    /// The client has its share of handshakes already.
+    #[error(transparent)]
+    Handshakes(#[from] TooMany),
     /// No tunnel.
     #[error(transparent)]
     Tunnel(#[from] TunnelError),
@@ -59,6 +63,7 @@ impl Failure {
             Self::Certificate(_) => ResponseFlag::IdentityError,
             Self::Tunnel(error) => tunnel_flag(error),
             Self::Refusal(_)
+            | Self::Handshakes(_)
             | Self::Connect { .. }
             | Self::ConnectTimeout { .. }
             | Self::Relay(_) => ResponseFlag::Connect,

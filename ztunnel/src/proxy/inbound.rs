@@ -65,8 +65,7 @@ async fn handshake(
     taken: Taken,
 ) -> Result<(Peer, Stream, super::listener::Place), Failure> {
     let Taken { stream, peer: address, place } = taken;
-    // It is never closed.
-    let _turn = pod.handshakes.acquire().await;
+    let _turn = pod.handshakes.turn(address.ip()).await?;
     let workload = pod.workload().await.ok_or(crate::decide::Refusal::UnknownSource)?;
     let identity = Pod::identity(&workload)
         .ok_or_else(|| crate::decide::Refusal::NoIdentity(Arc::clone(&workload.name)))?;
@@ -81,6 +80,11 @@ async fn handshake(
 
 /// One CONNECT: in order, allowed, dialled, answered, relayed.
 async fn tunnel(peer: &Peer, incoming: Incoming) {
+    // A tunnel costs the pod as much as a connection of its own does.
+    let Ok(_place) = Arc::clone(&peer.pod.connections).try_acquire_owned() else {
+        peer.pod.limit_reached();
+        return incoming.refuse(StatusCode::SERVICE_UNAVAILABLE);
+    };
     let opened = Box::pin(open(peer, incoming)).await;
     let Some((record, permit, app, tunnel)) = opened else { return };
     let pod = &peer.pod;

@@ -215,6 +215,7 @@ fn may_retry(failure: &Failure) -> bool {
         | Failure::Denied(_)
         | Failure::Revoked(_)
         | Failure::Certificate(_)
+        | Failure::Handshakes(_)
         | Failure::Relay(_) => false,
     }
 }

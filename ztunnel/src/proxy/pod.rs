@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::handshakes::Handshakes;
 use super::live::Live;
 use super::{HBONE_PORT, OUTBOUND_PORT, PLAINTEXT_PORT, Shared};
 use super::{inbound, listener, outbound, plaintext};
@@ -37,7 +38,7 @@ pub struct Pod {
     pub(super) sockets: Arc<InPod>,
     pub(super) pool: Pool,
     pub(super) connections: Arc<Semaphore>,
-    pub(super) handshakes: Semaphore,
+    pub(super) handshakes: Handshakes,
     pub(super) tasks: TaskTracker,
     refused: AtomicU64,
     drain: watch::Sender<bool>,
@@ -88,7 +89,7 @@ impl Pod {
             ),
             sockets,
             connections: Arc::new(Semaphore::new(config.pod_connections as usize)),
-            handshakes: Semaphore::new(config.pod_handshakes as usize),
+            handshakes: Handshakes::new(config.pod_handshakes, config.source_handshakes),
             tasks: TaskTracker::new(),
             refused: AtomicU64::new(0),
             drain,

@@ -183,7 +183,7 @@ fn duration(text: &str) -> Result<Duration, String> {
         'd' => 86_400,
         _ => return Err(wrong()),
     };
-    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
+    let number: u64 = text.strip_suffix(unit).and_then(|n| n.parse().ok()).ok_or_else(wrong)?;
     let seconds = number.checked_mul(seconds).filter(|s| (1..=10 * 365 * 86_400).contains(s));
     seconds.map(Duration::from_secs).ok_or_else(wrong)
 }

@@ -5,6 +5,7 @@
 //! costs what the changed file holds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -25,7 +26,7 @@ struct Held {
 /// What one file holds.
 #[derive(Debug, Default)]
 struct FileState {
-    objects: BTreeMap<ObjectRef, Held>,
+    objects: BTreeMap<ObjectRef, Arc<Held>>,
     problems: Vec<Problem>,
 }
 
@@ -80,7 +81,8 @@ impl Files {
         for text in raw {
             let Ok(value) = serde_json::from_str::<Value>(text) else { continue };
             if let Ok(read) = read(&value, &self.context) {
-                state.objects.insert(read.object, Held { object: read.value, raw: text.clone() });
+                let held = Held { object: read.value, raw: text.clone() };
+                state.objects.insert(read.object, Arc::new(held));
             }
         }
         self.replace(file, Some(state))
@@ -93,7 +95,7 @@ impl Files {
             reading.document(document);
         }
         let mut state = reading.state;
-        let previous = self.files.get_mut(file);
+        let previous = self.files.get(file);
         let nothing = state.objects.is_empty() && state.problems.is_empty();
         let keep_all = reading.unparsable || nothing;
         if let Some(previous) = previous {
@@ -104,10 +106,10 @@ impl Files {
                 );
                 state.problems.push(whole_file(file, message));
             }
-            for (name, held) in std::mem::take(&mut previous.objects) {
-                let keep = keep_all || reading.unreadable.contains(&name);
-                if keep && !state.objects.contains_key(&name) {
-                    state.objects.insert(name, held);
+            for (name, held) in &previous.objects {
+                let keep = keep_all || reading.unreadable.contains(name);
+                if keep && !state.objects.contains_key(name) {
+                    state.objects.insert(name.clone(), held.clone());
                 }
             }
         }
@@ -281,7 +283,7 @@ impl<'a> Reading<'a> {
                     self.problem(index, shown, note);
                 } else {
                     let held = Held { object: read.value, raw: value.to_string() };
-                    self.state.objects.insert(read.object, held);
+                    self.state.objects.insert(read.object, Arc::new(held));
                 }
             }
             Err(error) => self.unreadable(index, name, &value, &error),

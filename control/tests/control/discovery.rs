@@ -123,7 +123,7 @@ async fn on_demand_answers_by_name_and_alias_and_says_what_is_not_there() {
             .replace("uid-store", "uid-late")
             .replace("10.2.0.5", "10.9.9.9")
             .split("---")
-            .nth(4)
+            .nth(3)
             .expect("a pod")
             .replace("app: store", "app: late"),
     );

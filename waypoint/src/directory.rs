@@ -1,0 +1,192 @@
+//! Workloads and services: who is addressed, and where its endpoints are.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use hbone::wire::address::NamespacedHostname;
+use hbone::wire::workload::{Address, NetworkMode, Service, Workload};
+
+use crate::config::gateway::Gateway;
+
+pub mod balance;
+
+/// What is known of workloads and services; requests read it without a lock.
+///
+/// A change copies the maps, whose values are shared; it is made once per discovery response.
+#[derive(Clone, Debug, Default)]
+pub struct Directory {
+    workloads: HashMap<Arc<str>, Arc<Workload>>,
+    services: HashMap<NamespacedHostname, Arc<Service>>,
+    by_ip: HashMap<IpAddr, Arc<Workload>>,
+    by_vip: HashMap<IpAddr, Arc<Service>>,
+    endpoints: HashMap<NamespacedHostname, Vec<Arc<Workload>>>,
+}
+
+/// What a tunnel is addressed to.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// A service by its VIP.
+    Service {
+        /// The service.
+        service: Arc<Service>,
+        /// The address that was dialled.
+        address: SocketAddr,
+    },
+    /// A workload by its own address.
+    Workload {
+        /// The workload.
+        workload: Arc<Workload>,
+        /// The address that was dialled.
+        address: SocketAddr,
+        /// Services that it serves on that port: their policies hold here too.
+        services: Arc<[NamespacedHostname]>,
+    },
+}
+
+/// Why a tunnel is not for this waypoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotServed {
+    /// Nothing has that address.
+    #[error("no service or workload has the address")]
+    Unknown,
+    /// It belongs to another waypoint or to none.
+    #[error("the address is not bound to this waypoint")]
+    Unbound,
+    /// A service without that port.
+    #[error("the service has no such port")]
+    NoPort,
+}
+
+impl Directory {
+    /// Takes a workload or service.
+    pub fn insert(&mut self, address: Address) {
+        match address {
+            Address::Workload(workload) => {
+                self.remove_workload(&workload.uid.clone());
+                for ip in addresses(&workload) {
+                    self.by_ip.insert(ip, workload.clone());
+                }
+                for membership in &workload.services {
+                    self.endpoints
+                        .entry(membership.service.clone())
+                        .or_default()
+                        .push(workload.clone());
+                }
+                self.workloads.insert(workload.uid.clone(), workload);
+            }
+            Address::Service(service) => {
+                self.remove_service(&service.key.clone());
+                for vip in &service.vips {
+                    self.by_vip.insert(vip.address, service.clone());
+                }
+                self.services.insert(service.key.clone(), service);
+            }
+        }
+    }
+
+    /// Forgets what has that resource name: a workload's uid, or `namespace/hostname`.
+    pub fn remove(&mut self, name: &str) {
+        if !self.remove_workload(name)
+            && let Some(key) = NamespacedHostname::parse(name)
+        {
+            self.remove_service(&key);
+        }
+    }
+
+    fn remove_workload(&mut self, uid: &str) -> bool {
+        let Some(old) = self.workloads.remove(uid) else { return false };
+        for ip in addresses(&old) {
+            if self.by_ip.get(&ip).is_some_and(|w| w.uid == old.uid) {
+                self.by_ip.remove(&ip);
+            }
+        }
+        for membership in &old.services {
+            if let Some(endpoints) = self.endpoints.get_mut(&membership.service) {
+                endpoints.retain(|w| w.uid != old.uid);
+                if endpoints.is_empty() {
+                    self.endpoints.remove(&membership.service);
+                }
+            }
+        }
+        true
+    }
+
+    fn remove_service(&mut self, key: &NamespacedHostname) {
+        let Some(old) = self.services.remove(key) else { return };
+        for vip in &old.vips {
+            if self.by_vip.get(&vip.address).is_some_and(|s| s.key == old.key) {
+                self.by_vip.remove(&vip.address);
+            }
+        }
+    }
+
+    /// The service of that name.
+    pub fn service(&self, key: &NamespacedHostname) -> Option<&Arc<Service>> {
+        self.services.get(key)
+    }
+
+    /// The workload with that address.
+    pub fn workload(&self, ip: IpAddr) -> Option<&Arc<Workload>> {
+        self.by_ip.get(&ip.to_canonical())
+    }
+
+    /// The workloads that serve `service`.
+    pub fn endpoints(&self, service: &NamespacedHostname) -> &[Arc<Workload>] {
+        self.endpoints.get(service).map_or(&[], Vec::as_slice)
+    }
+
+    /// What `address` is for `gateway`: a VIP or a workload that is bound to it
+    /// (docs/wire.md, "CONNECT request").
+    pub fn target(&self, address: SocketAddr, gateway: &Gateway) -> Result<Target, NotServed> {
+        let ip = address.ip().to_canonical();
+        if let Some(service) = self.by_vip.get(&ip) {
+            if !is_bound(service, gateway) {
+                return Err(NotServed::Unbound);
+            }
+            if !service.ports.iter().any(|port| port.service == address.port()) {
+                return Err(NotServed::NoPort);
+            }
+            return Ok(Target::Service { service: service.clone(), address });
+        }
+        let workload = self.by_ip.get(&ip).ok_or(NotServed::Unknown)?;
+        if !workload.waypoint.as_ref().is_some_and(|waypoint| gateway.is_at(waypoint)) {
+            return Err(NotServed::Unbound);
+        }
+        let serves = workload.services.iter().filter(|membership| {
+            membership.ports.iter().any(|port| port.target == address.port())
+                && self.services.get(&membership.service).is_some_and(|s| is_bound(s, gateway))
+        });
+        let services = serves.map(|membership| membership.service.clone()).collect();
+        Ok(Target::Workload { workload: workload.clone(), address, services })
+    }
+}
+
+fn is_bound(service: &Service, gateway: &Gateway) -> bool {
+    let weighted = service.weighted_waypoints.iter().map(|waypoint| &waypoint.destination);
+    service.waypoint.iter().chain(weighted).any(|waypoint| gateway.is_at(waypoint))
+}
+
+fn addresses(workload: &Workload) -> Vec<IpAddr> {
+    match workload.network_mode {
+        NetworkMode::Standard => workload.addresses.to_vec(),
+        NetworkMode::HostNetwork => Vec::new(),
+    }
+}
+
+impl Target {
+    /// What was dialled.
+    pub fn address(&self) -> SocketAddr {
+        match self {
+            Self::Service { address, .. } | Self::Workload { address, .. } => *address,
+        }
+    }
+
+    /// The services whose policies hold.
+    pub fn services(&self) -> &[NamespacedHostname] {
+        match self {
+            Self::Service { service, .. } => std::slice::from_ref(&service.key),
+            Self::Workload { services, .. } => services,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The waypoint's metrics.
+
+use std::time::Duration;
+
+use hbone::brand::METRIC_PREFIX;
+use hbone::telemetry::TrafficLabels;
+use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// Envoy's bounds, in milliseconds and in bytes.
+const BOUNDS: [f64; 19] = [
+    0.5, 1., 5., 10., 25., 50., 100., 250., 500., 1000., 2500., 5000., 10_000., 30_000., 60_000.,
+    300_000., 600_000., 1_800_000., 3_600_000.,
+];
+
+/// Labels of a request.
+#[derive(Clone, Debug, Hash, PartialEq, Eq)]
+pub struct RequestLabels {
+    /// Those of any traffic.
+    pub traffic: TrafficLabels,
+    /// HTTP status; 0 if there was no answer.
+    pub response_code: u16,
+    /// gRPC status, of gRPC only.
+    pub grpc_response_status: Option<u16>,
+}
+
+impl EncodeLabelSet for RequestLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder) -> Result<(), std::fmt::Error> {
+        self.traffic.encode(encoder)?;
+        ("response_code", self.response_code.to_string()).encode(encoder.encode_label())?;
+        let status = self.grpc_response_status.map(|s| s.to_string()).unwrap_or_default();
+        ("grpc_response_status", status).encode(encoder.encode_label())
+    }
+}
+
+/// What an authorizer decided.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct CheckLabels {
+    /// Its name in the mesh configuration.
+    pub provider: String,
+    /// `ok`, `denied`, `error`, `invalid` or `failure_mode_allowed`.
+    pub result: &'static str,
+}
+
+type Histograms = Family<RequestLabels, Histogram, fn() -> Histogram>;
+
+/// The waypoint's metrics; one registration a process, shared by all of it.
+pub struct Metrics {
+    requests: Family<RequestLabels, Counter>,
+    duration: Histograms,
+    request_bytes: Histograms,
+    response_bytes: Histograms,
+    opened: Family<TrafficLabels, Counter>,
+    closed: Family<TrafficLabels, Counter>,
+    sent: Family<TrafficLabels, Counter>,
+    received: Family<TrafficLabels, Counter>,
+    checks: Family<CheckLabels, Counter>,
+    refused: Counter,
+}
+
+fn histogram() -> Histogram {
+    Histogram::new(BOUNDS)
+}
+
+fn histograms() -> Histograms {
+    Family::new_with_constructor(histogram as fn() -> Histogram)
+}
+
+impl Metrics {
+    /// Makes and registers them.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            requests: Family::default(),
+            duration: histograms(),
+            request_bytes: histograms(),
+            response_bytes: histograms(),
+            opened: Family::default(),
+            closed: Family::default(),
+            sent: Family::default(),
+            received: Family::default(),
+            checks: Family::default(),
+            refused: Counter::default(),
+        };
+        registry.register("istio_requests", "Requests", metrics.requests.clone());
+        let mut histogram =
+            |name, help, family: &Histograms| registry.register(name, help, family.clone());
+        histogram(
+            "istio_request_duration_milliseconds",
+            "Time from request to the end of its answer",
+            &metrics.duration,
+        );
+        histogram("istio_request_bytes", "Bytes of request bodies", &metrics.request_bytes);
+        histogram("istio_response_bytes", "Bytes of response bodies", &metrics.response_bytes);
+        let mut tcp = |name, help, family: &Family<TrafficLabels, Counter>| {
+            registry.register(name, help, family.clone());
+        };
+        tcp("istio_tcp_connections_opened", "Connections opened", &metrics.opened);
+        tcp("istio_tcp_connections_closed", "Connections closed", &metrics.closed);
+        tcp("istio_tcp_sent_bytes", "Bytes sent to clients", &metrics.sent);
+        tcp("istio_tcp_received_bytes", "Bytes received from clients", &metrics.received);
+        registry.register(
+            format!("{METRIC_PREFIX}_waypoint_checks"),
+            "Decisions of external authorizers",
+            metrics.checks.clone(),
+        );
+        registry.register(
+            format!("{METRIC_PREFIX}_waypoint_tunnels_refused"),
+            "Tunnels that were not for this waypoint",
+            metrics.refused.clone(),
+        );
+        metrics
+    }
+
+    pub(super) fn request(
+        &self,
+        labels: &RequestLabels,
+        duration: Duration,
+        sent: u64,
+        received: u64,
+    ) {
+        self.duration.get_or_create(labels).observe(duration.as_secs_f64() * 1000.0);
+        self.request_bytes.get_or_create(labels).observe(sent as f64);
+        self.response_bytes.get_or_create(labels).observe(received as f64);
+        self.requests.get_or_create(labels).inc();
+    }
+
+    /// A check ended.
+    pub fn check(&self, provider: &str, result: &'static str) {
+        self.checks.get_or_create(&CheckLabels { provider: provider.to_owned(), result }).inc();
+    }
+
+    /// A tunnel was refused.
+    pub fn refused(&self) {
+        self.refused.inc();
+    }
+
+    /// A connection that is no HTTP was opened.
+    pub fn opened(&self, labels: &TrafficLabels) {
+        self.opened.get_or_create(labels).inc();
+    }
+
+    /// It was closed; bytes from and to the client.
+    pub fn closed(&self, labels: &TrafficLabels, received: u64, sent: u64) {
+        self.closed.get_or_create(labels).inc();
+        self.received.get_or_create(labels).inc_by(received);
+        self.sent.get_or_create(labels).inc_by(sent);
+    }
+}

@@ -1,0 +1,6 @@
+//! The stages, a file each.
+
+pub mod ext_authz;
+pub mod matching;
+pub mod policy;
+pub mod rewrite;

@@ -1,0 +1,206 @@
+//! External authorization over Envoy's gRPC service
+//! (docs/wire.md, "External authorization").
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use hbone::identity::SpiffeId;
+use hbone::wire::workload::Workload;
+use tracing::info;
+
+use crate::authorize;
+use crate::config::policy::Policy;
+use crate::config::provider::ProviderCall;
+use crate::failure::Failure;
+use crate::pipeline::{Exchange, Flow, Stage};
+use crate::record::Metrics;
+use crate::upstream::forward::Forwarder;
+use outcome::Outcome;
+
+mod call;
+mod message;
+mod outcome;
+
+/// Checks that one waypoint runs at a time; a hanging authorizer must not pile them up.
+pub const MAX_CHECKS: usize = 1024;
+
+/// Asks the providers of the CUSTOM policies that match; all must allow.
+pub struct ExternalAuthorization {
+    /// How providers are reached.
+    pub forwarder: Arc<Forwarder>,
+    /// Counts decisions.
+    pub metrics: Arc<Metrics>,
+    /// The waypoint's own identity: the destination that a provider is told.
+    pub identity: SpiffeId,
+    /// The workload of the waypoint itself, for the choice of an endpoint.
+    pub own: Option<Arc<Workload>>,
+    /// Checks that run.
+    pub running: Arc<AtomicUsize>,
+}
+
+impl Stage for ExternalAuthorization {
+    const NAME: &'static str = "ext_authz";
+
+    async fn on_request(&self, exchange: &mut Exchange) -> Flow {
+        let input = exchange.inbound.policy_input(Some(exchange.head.view()));
+        let services = exchange.inbound.target.services();
+        for policy in authorize::custom(&exchange.world.config, services, &input) {
+            let flow = self.check(exchange, &policy).await;
+            if matches!(flow, Flow::Reply(_)) {
+                return flow;
+            }
+        }
+        Flow::Continue
+    }
+}
+
+impl ExternalAuthorization {
+    /// Asks the provider of `policy` and applies its answer.
+    async fn check(&self, exchange: &mut Exchange, policy: &Policy) -> Flow {
+        let provider = exchange.world.config.provider(&policy.provider).cloned();
+        let usable = provider.as_ref().map(|provider| (provider, provider.call.as_ref()));
+        let call = match usable {
+            Some((_, Ok(call))) => call,
+            Some((provider, Err(reason))) => {
+                return self.unusable(exchange, policy, provider.name(), reason);
+            }
+            None => {
+                return self.unusable(
+                    exchange,
+                    policy,
+                    &policy.provider,
+                    "no provider has this name",
+                );
+            }
+        };
+        let body = match self.body(exchange, call).await {
+            Ok(body) => body,
+            Err(failure) => return failure.into(),
+        };
+        let began = Instant::now();
+        let outcome = self.ask(exchange, call, body).await;
+        let flow = outcome::apply(&outcome, exchange, &policy.provider, call);
+        self.audit(exchange, policy, &outcome, &flow, began);
+        flow
+    }
+
+    async fn body(
+        &self,
+        exchange: &mut Exchange,
+        call: &ProviderCall,
+    ) -> Result<Option<Body>, Failure> {
+        let Some(check) = call.body.filter(|_| exchange.head.upgrade.is_none()) else {
+            return Ok(None);
+        };
+        let (bytes, whole) = exchange.peek_body(check.max).await?;
+        if !whole && !check.allow_partial {
+            return Err(Failure::BodyTooLarge { limit: check.max });
+        }
+        Ok(Some(Body { bytes, whole, as_bytes: check.as_bytes }))
+    }
+
+    async fn ask(
+        &self,
+        exchange: &mut Exchange,
+        call: &ProviderCall,
+        body: Option<Body>,
+    ) -> Outcome {
+        let take = |n: usize| (n < MAX_CHECKS).then_some(n + 1);
+        if self.running.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_err() {
+            return Outcome::Error {
+                reason: format!("{MAX_CHECKS} checks are running"),
+                answer: None,
+            };
+        }
+        let _running = Running(&self.running);
+        let request = message::request(exchange, &self.identity, body);
+        let directory = Arc::clone(&exchange.world.directory);
+        let asked = call::check(&self.forwarder, &directory, self.own.as_deref(), call, request);
+        match tokio::time::timeout(call.timeout, asked).await {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome::Error {
+                reason: format!("no answer within {:?}", call.timeout),
+                answer: None,
+            },
+        }
+    }
+
+    fn unusable(
+        &self,
+        exchange: &Exchange,
+        policy: &Policy,
+        provider: &Arc<str>,
+        reason: &str,
+    ) -> Flow {
+        let outcome = Outcome::Error { reason: reason.to_owned(), answer: None };
+        let flow = Flow::from(Failure::AuthorizerFailed {
+            provider: Arc::clone(provider),
+            status: http::StatusCode::FORBIDDEN,
+            reason: reason.to_owned(),
+        });
+        self.audit(exchange, policy, &outcome, &flow, Instant::now());
+        flow
+    }
+
+    /// One line for every decision.
+    fn audit(
+        &self,
+        exchange: &Exchange,
+        policy: &Policy,
+        outcome: &Outcome,
+        flow: &Flow,
+        began: Instant,
+    ) {
+        let (decision, reason) = match (outcome, flow) {
+            (_, Flow::Reply(reply)) => match &reply.failure {
+                Some(Failure::AuthorizerInvalid { reason, .. }) => {
+                    ("invalid", Some(reason.as_str()))
+                }
+                _ => outcome.decision(),
+            },
+            (Outcome::Error { reason, .. }, Flow::Continue) => {
+                ("failure_mode_allowed", Some(reason.as_str()))
+            }
+            (_, Flow::Continue) => outcome.decision(),
+        };
+        self.metrics.check(&policy.provider, decision);
+        let status = match flow {
+            Flow::Continue => None,
+            Flow::Reply(reply) => Some(reply.status.as_u16()),
+        };
+        info!(
+            target: "audit",
+            provider = %policy.provider,
+            policy = %policy.object,
+            decision,
+            reason,
+            response_code = status,
+            duration_us = began.elapsed().as_micros() as u64,
+            src.identity = %exchange.inbound.peer,
+            src.addr = %exchange.inbound.client,
+            dst.addr = %exchange.inbound.target.address(),
+            method = %exchange.head.method,
+            authority = exchange.head.authority(),
+            path = exchange.head.path,
+            request_id = exchange.head.headers.get("x-request-id").and_then(|v| v.to_str().ok()),
+            "external authorization"
+        );
+    }
+}
+
+/// The part of the body that a provider sees.
+pub(super) struct Body {
+    bytes: Bytes,
+    whole: bool,
+    as_bytes: bool,
+}
+
+struct Running<'a>(&'a AtomicUsize);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}

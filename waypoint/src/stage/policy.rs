@@ -1,0 +1,24 @@
+//! DENY and ALLOW policies; leaves the permit.
+
+use crate::authorize::authorize;
+use crate::pipeline::{Exchange, Flow, Stage};
+
+/// Evaluates DENY and ALLOW policies on the head as it will be forwarded.
+#[derive(Clone, Copy, Debug)]
+pub struct Policies;
+
+impl Stage for Policies {
+    const NAME: &'static str = "policy";
+
+    async fn on_request(&self, exchange: &mut Exchange) -> Flow {
+        let input = exchange.inbound.policy_input(Some(exchange.head.view()));
+        match authorize(&exchange.world.config, exchange.inbound.target.services(), &input) {
+            Ok(permit) => {
+                exchange.record.policy(permit.policy().map(|policy| &policy.object));
+                exchange.permit = Some(permit);
+                Flow::Continue
+            }
+            Err(failure) => failure.into(),
+        }
+    }
+}

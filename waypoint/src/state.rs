@@ -1,0 +1,125 @@
+//! What discovery told so far, published for requests.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use hbone::wire::intern::Interner;
+use hbone::wire::workload::{ADDRESS_TYPE, Address, Workload};
+use hbone::xds::{Client, Handler, Rejected, Resource};
+use tokio::sync::watch;
+
+use crate::config::store::{Kind, Snapshot, Store};
+use crate::directory::Directory;
+use crate::pipeline::World;
+
+/// The state of a waypoint: written by discovery, read by requests without a lock.
+#[derive(Debug)]
+pub struct State {
+    config: ArcSwap<Snapshot>,
+    directory: ArcSwap<Directory>,
+    store: Mutex<Store>,
+    interner: Mutex<Interner>,
+    changes: watch::Sender<u64>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            config: ArcSwap::default(),
+            directory: ArcSwap::default(),
+            store: Mutex::default(),
+            interner: Mutex::default(),
+            changes: watch::Sender::new(0),
+        }
+    }
+}
+
+impl State {
+    /// What is known now.
+    pub fn world(&self) -> World {
+        World { config: self.config.load_full(), directory: self.directory.load_full() }
+    }
+
+    /// Tells of every change of policies and routes.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// The workload of this waypoint itself.
+    pub fn own(&self, ip: Option<IpAddr>) -> Option<Arc<Workload>> {
+        self.directory.load().workload(ip?).cloned()
+    }
+
+    /// Watches all that a waypoint needs.
+    #[must_use]
+    pub fn watch(self: &Arc<Self>, client: Client) -> Client {
+        let addresses = client.watch(ADDRESS_TYPE, Arc::new(Addresses(Arc::clone(self))));
+        Kind::ALL.into_iter().fold(addresses, |client, kind| {
+            client.watch(kind.type_url(), Arc::new(Configuration { state: Arc::clone(self), kind }))
+        })
+    }
+
+    /// Takes configuration resources as discovery would bring them.
+    pub fn configure(
+        &self,
+        kind: Kind,
+        resources: Vec<Resource>,
+        removed: &[String],
+    ) -> Vec<Rejected> {
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rejected = Vec::new();
+        for resource in resources {
+            if let Err(error) = store.insert(kind, &resource.name, &resource.bytes) {
+                let source = std::error::Error::source(&error).map(|s| format!(": {s}"));
+                let error = format!("{error}{}", source.unwrap_or_default());
+                rejected.push(Rejected { name: resource.name, error });
+            }
+        }
+        for name in removed {
+            store.remove(kind, name);
+        }
+        self.config.store(Arc::new(store.snapshot()));
+        self.changes.send_modify(|change| *change += 1);
+        rejected
+    }
+
+    /// Takes workloads and services as discovery would bring them.
+    pub fn address(&self, resources: Vec<Resource>, removed: &[String]) -> Vec<Rejected> {
+        let mut interner = self.interner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut directory = Directory::clone(&self.directory.load());
+        let mut rejected = Vec::new();
+        for resource in resources {
+            match Address::decode(&resource.bytes, &mut interner) {
+                Ok(address) => directory.insert(address),
+                Err(error) => {
+                    rejected.push(Rejected { name: resource.name, error: error.to_string() });
+                }
+            }
+        }
+        for name in removed {
+            directory.remove(name);
+        }
+        self.directory.store(Arc::new(directory));
+        rejected
+    }
+}
+
+struct Addresses(Arc<State>);
+
+impl Handler for Addresses {
+    fn apply(&self, resources: Vec<Resource>, removed: Vec<String>) -> Vec<Rejected> {
+        self.0.address(resources, &removed)
+    }
+}
+
+struct Configuration {
+    state: Arc<State>,
+    kind: Kind,
+}
+
+impl Handler for Configuration {
+    fn apply(&self, resources: Vec<Resource>, removed: Vec<String>) -> Vec<Rejected> {
+        self.state.configure(self.kind, resources, &removed)
+    }
+}

@@ -1,0 +1,9 @@
+//! To the application: connections and pools.
+//!
+//! - [`connect`]: a byte stream to an endpoint, through a tunnel where it has one
+//! - [`pool`]: HTTP connections on such streams
+//! - [`forward`]: a request's tries, their deadlines and their answer
+
+pub mod connect;
+pub mod forward;
+pub mod pool;

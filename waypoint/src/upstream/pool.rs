@@ -1,0 +1,346 @@
+//! HTTP connections to endpoints, kept for the next request.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+
+use super::connect::Connect;
+use crate::authorize::Permit;
+use crate::directory::balance::Endpoint;
+use crate::failure::Failure;
+use crate::http::body::Body;
+
+/// HTTP/1.1 connections to one endpoint, busy and idle.
+pub const MAX_HTTP1: usize = 1024;
+/// Idle HTTP/1.1 connections kept to one endpoint.
+pub const MAX_IDLE: usize = 64;
+/// Requests on one HTTP/2 connection before another is opened.
+pub const MAX_STREAMS: usize = 100;
+/// HTTP/2 connections to one endpoint.
+pub const MAX_HTTP2: usize = 16;
+/// An idle connection is closed after this.
+pub const IDLE: Duration = Duration::from_mins(1);
+/// Endpoints whose connections are kept; beyond it those without use are forgotten.
+pub const MAX_ENDPOINTS: usize = 4096;
+/// Header of an answer, in bytes.
+const MAX_ANSWER_HEADER: u32 = 64 * 1024;
+/// Bytes of one answer in flight.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// A connection has a window for every stream on it, so that none stalls another.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
+
+/// The version that is spoken to an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 with prior knowledge.
+    Http2,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    /// With the address, so that a reused address is another endpoint.
+    workload: Arc<str>,
+    address: SocketAddr,
+    protocol: Protocol,
+}
+
+/// Connections to every endpoint.
+pub struct Connections {
+    connect: Arc<dyn Connect>,
+    slots: Mutex<HashMap<Key, Arc<Slot>>>,
+}
+
+#[derive(Default)]
+struct Slot {
+    idle: Mutex<Vec<(http1::SendRequest<Body>, Instant, Place)>>,
+    open: Arc<AtomicUsize>,
+    shared: Mutex<Vec<Shared>>,
+    /// One handshake at a time; the others wait for it and then find room.
+    connecting: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone)]
+struct Shared {
+    sender: http2::SendRequest<Body>,
+    streams: Arc<AtomicUsize>,
+}
+
+/// A counted place, given back when dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(counter: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        let take = |n: usize| (n < limit).then_some(n + 1);
+        counter.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
+        Some(Self(Arc::clone(counter)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Holds the connection of an answer until its body has ended.
+pub struct Lease(#[expect(dead_code, reason = "held for its drop")] Held);
+
+#[expect(dead_code, reason = "held for their drops")]
+enum Held {
+    Http1(ReturnHttp1),
+    Http2(Place),
+}
+
+/// Gives a connection back, if it can carry another request.
+struct ReturnHttp1 {
+    slot: Arc<Slot>,
+    sender: Option<(http1::SendRequest<Body>, Place)>,
+}
+
+impl Drop for ReturnHttp1 {
+    fn drop(&mut self) {
+        let Some((sender, place)) = self.sender.take() else { return };
+        let mut idle = lock(&self.slot.idle);
+        if !sender.is_closed() && idle.len() < MAX_IDLE {
+            idle.push((sender, Instant::now(), place));
+        }
+    }
+}
+
+/// Why a request was not answered.
+pub struct SendError {
+    /// Why.
+    pub failure: Failure,
+    /// The request, if nothing of it was sent.
+    pub unsent: Option<Request<Body>>,
+}
+
+impl Connections {
+    /// None yet.
+    pub fn new(connect: Arc<dyn Connect>) -> Self {
+        Self { connect, slots: Mutex::default() }
+    }
+
+    /// The way to endpoints without HTTP.
+    pub fn connector(&self) -> &dyn Connect {
+        &*self.connect
+    }
+
+    /// Sends `request` and gives its answer with the lease of its connection.
+    ///
+    /// Ready with the head of the answer. No retry, except that a kept connection which the
+    /// application closed meanwhile is replaced by a new one.
+    ///
+    /// Cancel safe: dropping it resets the exchange.
+    pub async fn send(
+        &self,
+        endpoint: &Endpoint,
+        protocol: Protocol,
+        permit: &Permit,
+        mut request: Request<Body>,
+    ) -> Result<(Response<Incoming>, Lease), SendError> {
+        let slot = self.slot(endpoint, protocol);
+        // A kept connection may be gone without our knowledge; a new one is the last word.
+        for fresh in [false, true] {
+            let sent = match protocol {
+                Protocol::Http1 => self.send_http1(&slot, endpoint, permit, request, fresh).await,
+                Protocol::Http2 => self.send_http2(&slot, endpoint, permit, request).await,
+            };
+            match sent {
+                Err(SendError {
+                    failure: Failure::Broken { unsent: true, .. },
+                    unsent: Some(back),
+                }) if !fresh => {
+                    request = back;
+                }
+                sent => return sent,
+            }
+        }
+        unreachable!("the second round returns")
+    }
+
+    fn slot(&self, endpoint: &Endpoint, protocol: Protocol) -> Arc<Slot> {
+        let workload = endpoint.workload.uid.clone();
+        let key = Key { workload, address: endpoint.address, protocol };
+        let mut slots = lock(&self.slots);
+        if slots.len() >= MAX_ENDPOINTS && !slots.contains_key(&key) {
+            slots.retain(|_, slot| slot.prune());
+        }
+        Arc::clone(slots.entry(key).or_default())
+    }
+
+    /// Closes what was idle for long; called now and then.
+    pub fn prune(&self) {
+        lock(&self.slots).retain(|_, slot| slot.prune());
+    }
+
+    async fn send_http1(
+        &self,
+        slot: &Arc<Slot>,
+        endpoint: &Endpoint,
+        permit: &Permit,
+        request: Request<Body>,
+        fresh: bool,
+    ) -> Result<(Response<Incoming>, Lease), SendError> {
+        let kept = if fresh { None } else { slot.take_idle() };
+        let taken = match kept {
+            Some(kept) => Ok(kept),
+            None => self.open_http1(slot, endpoint, permit).await,
+        };
+        let (mut sender, place) = match taken {
+            Ok(taken) => taken,
+            Err(failure) => return Err(SendError { failure, unsent: Some(request) }),
+        };
+        match sender.try_send_request(request).await {
+            Ok(response) => {
+                let slot = Arc::clone(slot);
+                let held = ReturnHttp1 { slot, sender: Some((sender, place)) };
+                Ok((response, Lease(Held::Http1(held))))
+            }
+            Err(mut error) => {
+                let unsent = error.take_message();
+                Err(broken(endpoint, &error.into_error(), unsent))
+            }
+        }
+    }
+
+    async fn open_http1(
+        &self,
+        slot: &Slot,
+        endpoint: &Endpoint,
+        permit: &Permit,
+    ) -> Result<(http1::SendRequest<Body>, Place), Failure> {
+        let address = endpoint.address;
+        let place = Place::take(&slot.open, MAX_HTTP1);
+        let place = place.ok_or(Failure::Overflow { address, limit: MAX_HTTP1 })?;
+        let stream = self.connect.connect(endpoint, permit).await?;
+        let mut builder = http1::Builder::new();
+        builder.max_header_size(MAX_ANSWER_HEADER as usize).max_headers(200);
+        let shaken = builder.handshake(TokioIo::new(stream)).await;
+        let (sender, connection) =
+            shaken.map_err(|error| broken(endpoint, &error, None).failure)?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(peer = %address, %error, "connection to an application ended");
+            }
+        });
+        Ok((sender, place))
+    }
+
+    async fn send_http2(
+        &self,
+        slot: &Arc<Slot>,
+        endpoint: &Endpoint,
+        permit: &Permit,
+        request: Request<Body>,
+    ) -> Result<(Response<Incoming>, Lease), SendError> {
+        let (mut sender, place) = match self.reserve(slot, endpoint, permit).await {
+            Ok(reserved) => reserved,
+            Err(failure) => return Err(SendError { failure, unsent: Some(request) }),
+        };
+        match sender.try_send_request(request).await {
+            Ok(response) => Ok((response, Lease(Held::Http2(place)))),
+            Err(mut error) => {
+                let unsent = error.take_message();
+                Err(broken(endpoint, &error.into_error(), unsent))
+            }
+        }
+    }
+
+    async fn reserve(
+        &self,
+        slot: &Slot,
+        endpoint: &Endpoint,
+        permit: &Permit,
+    ) -> Result<(http2::SendRequest<Body>, Place), Failure> {
+        if let Some(found) = slot.find_shared() {
+            return Ok(found);
+        }
+        let _one = slot.connecting.lock().await;
+        if let Some(found) = slot.find_shared() {
+            return Ok(found);
+        }
+        if lock(&slot.shared).len() >= MAX_HTTP2 {
+            return Err(Failure::Overflow { address: endpoint.address, limit: MAX_HTTP2 });
+        }
+        let stream = self.connect.connect(endpoint, permit).await?;
+        let sender = handshake_http2(stream, endpoint).await?;
+        let streams = Arc::new(AtomicUsize::new(1));
+        lock(&slot.shared).push(Shared { sender: sender.clone(), streams: Arc::clone(&streams) });
+        Ok((sender, Place(streams)))
+    }
+}
+
+async fn handshake_http2(
+    stream: Box<dyn super::connect::Io>,
+    endpoint: &Endpoint,
+) -> Result<http2::SendRequest<Body>, Failure> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(MAX_ANSWER_HEADER)
+        .keep_alive_interval(Duration::from_secs(8))
+        .keep_alive_timeout(Duration::from_secs(5));
+    let shaken = builder.handshake(TokioIo::new(stream)).await;
+    let (sender, connection) = shaken.map_err(|error| broken(endpoint, &error, None).failure)?;
+    let address = endpoint.address;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(peer = %address, %error, "connection to an application ended");
+        }
+    });
+    Ok(sender)
+}
+
+impl Slot {
+    fn take_idle(&self) -> Option<(http1::SendRequest<Body>, Place)> {
+        let mut idle = lock(&self.idle);
+        idle.retain(|(sender, since, _)| !sender.is_closed() && since.elapsed() < IDLE);
+        let at = idle.iter().rposition(|(sender, ..)| sender.is_ready())?;
+        let (sender, _, place) = idle.swap_remove(at);
+        Some((sender, place))
+    }
+
+    fn find_shared(&self) -> Option<(http2::SendRequest<Body>, Place)> {
+        let mut shared = lock(&self.shared);
+        shared.retain(|connection| !connection.sender.is_closed());
+        shared.iter().find_map(|connection| {
+            Some((connection.sender.clone(), Place::take(&connection.streams, MAX_STREAMS)?))
+        })
+    }
+
+    /// Whether anything is left.
+    fn prune(&self) -> bool {
+        let mut idle = lock(&self.idle);
+        idle.retain(|(sender, since, _)| !sender.is_closed() && since.elapsed() < IDLE);
+        let mut shared = lock(&self.shared);
+        shared.retain(|connection| !connection.sender.is_closed());
+        !(idle.is_empty() && shared.is_empty()) || self.open.load(Ordering::Acquire) > 0
+    }
+}
+
+fn broken(endpoint: &Endpoint, error: &hyper::Error, unsent: Option<Request<Body>>) -> SendError {
+    let mut reason = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        reason = format!("{reason}: {cause}");
+        source = cause.source();
+    }
+    let failure = Failure::Broken { address: endpoint.address, reason, unsent: unsent.is_some() };
+    SendError { failure, unsent }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,1 +1,88 @@
-fn main() {}
+//! The one command a person uses to run and look at an Ambit mesh.
+//!
+//! A file per subcommand:
+//!
+//! - [`exec`]: a command inside a pod of a running mesh
+//! - [`node`]: one machine of a mesh: agent, ztunnel and waypoints
+//! - [`daemons`]: the programs of a mesh, so that one build is enough
+
+mod daemons;
+mod exec;
+mod node;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use hbone::telemetry::Logging;
+
+/// Ambit: mutual TLS, identity and policy for unmodified programs, without sidecars
+#[derive(Debug, Parser)]
+#[command(name = "ambit", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    after_help = "The daemons control, ztunnel, node-agent and waypoint are subcommands too; \
+                        each is what the program of that name is."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a command inside a pod or node of a running demo
+    ///
+    /// The pod is NAMESPACE/NAME, or a NAME that only one pod has, as in
+    /// `ambit exec shop/web -- curl http://orders/`.
+    Exec(exec::Options),
+
+    /// Run this machine's part of a mesh: node agent, ztunnel and waypoints
+    ///
+    /// What a kubelet and a DaemonSet do on a Kubernetes node. SIGTERM drains and leaves
+    /// redirection in place; the variables of ztunnel and waypoints are passed on to them.
+    Node(Box<node::NodeOptions>),
+
+    /// Run the control plane
+    #[command(hide = true)]
+    Control(Box<control::config::Cli>),
+
+    /// Run the node proxy; its settings are environment variables
+    #[command(hide = true)]
+    Ztunnel,
+
+    /// Run the node agent
+    #[command(hide = true)]
+    NodeAgent(Box<ztunnel_node::service::AgentOptions>),
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        // These two are programs of their own, down to their log and their runtime.
+        Command::Ztunnel => ztunnel::main_from_env(),
+        Command::Exec(options) => report(exec::run(&options)),
+        Command::Node(options) => logged(node::run(*options)),
+        Command::Control(cli) => logged(daemons::control(*cli)),
+        Command::NodeAgent(options) => logged(daemons::node_agent(*options)),
+    }
+}
+
+/// Runs a daemon with the log that `RUST_LOG` and `LOG_FORMAT` ask for.
+fn logged(daemon: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    let logging = match Logging::from_env() {
+        Ok(logging) => logging,
+        Err(error) => return report(Err(error.into())),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(daemon));
+    logging.flush();
+    report(result.map(|()| ExitCode::SUCCESS))
+}
+
+fn report(result: anyhow::Result<ExitCode>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        eprintln!("ambit: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+#[cfg(test)]
+mod tests;

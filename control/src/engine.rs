@@ -26,6 +26,14 @@ pub struct Tables {
     pub authorization: Table,
     /// Workloads and services.
     pub address: Table,
+    /// The Gateways of waypoints.
+    pub waypoint_gateways: Table,
+    /// Routes of waypoints.
+    pub waypoint_routes: Table,
+    /// Layer 7 policies of waypoints.
+    pub waypoint_policies: Table,
+    /// External authorizers.
+    pub waypoint_providers: Table,
     /// Pods for the nodes that run them.
     pub node_pods: Table,
     bell: watch::Sender<u64>,
@@ -36,6 +44,10 @@ impl Default for Tables {
         Self {
             authorization: Table::default(),
             address: Table::default(),
+            waypoint_gateways: Table::default(),
+            waypoint_routes: Table::default(),
+            waypoint_policies: Table::default(),
+            waypoint_providers: Table::default(),
             node_pods: Table::default(),
             bell: watch::Sender::new(0),
         }
@@ -48,6 +60,10 @@ impl Tables {
         match family {
             Family::Authorization => &self.authorization,
             Family::Address => &self.address,
+            Family::WaypointGateway => &self.waypoint_gateways,
+            Family::WaypointRoute => &self.waypoint_routes,
+            Family::WaypointPolicy => &self.waypoint_policies,
+            Family::WaypointProvider => &self.waypoint_providers,
             Family::NodePod => &self.node_pods,
         }
     }

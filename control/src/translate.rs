@@ -28,6 +28,9 @@ use crate::status::Condition;
 
 use self::guard::Guard;
 
+/// The group of what every waypoint hears.
+pub const EVERY_WAYPOINT: &str = "*";
+
 /// A family of resources that subscribers ask for together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
@@ -35,6 +38,14 @@ pub enum Family {
     Authorization,
     /// Workloads and services.
     Address,
+    /// A waypoint's own Gateway.
+    WaypointGateway,
+    /// Routes of waypoints.
+    WaypointRoute,
+    /// Layer 7 policies of waypoints.
+    WaypointPolicy,
+    /// External authorizers.
+    WaypointProvider,
     /// Pods for the nodes that run them; no discovery type.
     NodePod,
 }
@@ -73,11 +84,24 @@ pub fn derive(world: &World, dirty: &Dirty) -> Derived {
         Dirty::Pod(key) => workload::derive(world, key),
         Dirty::Slice(key) => slice::derive(world, key),
         Dirty::Service(key) => service::derive(world, key),
-        Dirty::Policy(key) => authorization::derive(world, key),
+        Dirty::Policy(key) => {
+            let mut derived = authorization::derive(world, key);
+            waypoint::policy::add(world, key, &mut derived);
+            derived
+        }
         Dirty::Peer(key) => peer::derive(world, key),
         Dirty::Strict => peer::derive_strict(world),
-        Dirty::Gateway(key) => gateway::derive(world, key),
-        Dirty::Route(key) => route::derive(world, key),
+        Dirty::Gateway(key) => {
+            let mut derived = gateway::derive(world, key);
+            waypoint::gateway::add(world, key, &mut derived);
+            derived
+        }
+        Dirty::Route(key) => {
+            let mut derived = route::derive(world, key);
+            waypoint::route::add(world, key, &mut derived);
+            derived
+        }
+        Dirty::Providers => waypoint::provider::derive(world),
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Dirty {
     Gateway(Key),
     /// A route's condition.
     Route(Key),
+    /// The external authorizers of the mesh configuration.
+    Providers,
 }
 
 /// What the object `name`, as it is in `world` now, makes dirty.
@@ -127,6 +129,7 @@ fn named_pods<'a>(
 /// The mesh configuration is in everything.
 fn everything(world: &World, out: &mut BTreeSet<Dirty>) {
     out.insert(Dirty::Strict);
+    out.insert(Dirty::Providers);
     let kinds: [(Kind, fn(Key) -> Dirty); 7] = [
         (Kind::Pod, Dirty::Pod),
         (Kind::EndpointSlice, Dirty::Slice),

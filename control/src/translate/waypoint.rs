@@ -4,9 +4,17 @@
 //! while its Gateway is missing, not ready or does not accept the caller. docs/wire.md,
 //! "Waypoints".
 
+mod duration;
+mod filter;
+pub mod gateway;
+pub mod policy;
+pub mod provider;
+pub mod route;
+
 use std::collections::BTreeSet;
 
 use hbone::brand;
+use hbone::wire::pb::ambit::waypoint::v1 as pb;
 use hbone::wire::pb::istio::workload::gateway_address::Destination;
 use hbone::wire::pb::istio::workload::{GatewayAddress, NamespacedHostname, WeightedWaypoint};
 
@@ -88,8 +96,7 @@ pub fn of_service(world: &World, service: &Service, looked_at: &mut LookedAt) ->
 }
 
 /// The waypoint for what is dialled by a pod's own address, by the labels of pod and namespace
-/// alone. A pod whose label says `none` has `Some(None)`-like [`Binding::None`] and
-/// [`opts_out`].
+/// alone. See [`opts_out`] for a pod whose own label says `none`.
 pub fn of_pod(world: &World, pod: &Pod, looked_at: &mut LookedAt) -> Binding {
     if is_waypoint_pod(pod) {
         return Binding::None;
@@ -254,6 +261,23 @@ pub fn principal(world: &World, gateway: &Key) -> String {
     let given = object.and_then(|g| g.meta.annotation("gateway.istio.io/service-account"));
     let account = given.unwrap_or_else(|| deployed_name(world, gateway));
     format!("{}/ns/{}/sa/{account}", world.mesh().trust_domain, gateway.namespace)
+}
+
+/// The subscribers that are pods of a waypoint, by the identity that they prove:
+/// `namespace/account`.
+pub fn group(world: &World, gateway: &Key) -> String {
+    let object = world.gateway(gateway);
+    let given = object.and_then(|g| g.meta.annotation("gateway.istio.io/service-account"));
+    let account = given.unwrap_or_else(|| deployed_name(world, gateway));
+    format!("{}/{account}", gateway.namespace)
+}
+
+fn object(kind: &str, key: &Key) -> pb::ObjectRef {
+    pb::ObjectRef {
+        kind: kind.to_owned(),
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+    }
 }
 
 /// A waypoint as the wire names it.

@@ -15,6 +15,8 @@ pub struct Client {
     pub id: String,
     /// The machine, for what is local to it.
     pub node: String,
+    /// What it may hear of scoped types: the group of its identity, `namespace/account`.
+    pub scope: String,
 }
 
 /// Why a client is not let in.
@@ -107,7 +109,8 @@ pub fn admit(caller: &Caller, node: Option<&Node>) -> Result<Client, AdmissionEr
     if let Some(found) = machine.filter(|n| *n != caller.node) {
         return Err(AdmissionError::Machine { found: short(found) });
     }
-    Ok(Client { id: short(&node.id), node: caller.node.clone() })
+    let scope = format!("{}/{}", caller.namespace, caller.service_account);
+    Ok(Client { id: short(&node.id), node: caller.node.clone(), scope })
 }
 
 fn text<'a>(node: &'a Node, key: &str) -> Option<&'a str> {

@@ -117,8 +117,7 @@ impl Stream {
             Some(subscription) => subscription.request(request).map_err(resync)?,
             None => {
                 let (subscription, response) =
-                    Subscription::begin(kind.clone(), &open.client.node, request)
-                        .map_err(resync)?;
+                    Subscription::begin(kind.clone(), &open.client, request).map_err(resync)?;
                 open.subscriptions.insert(kind.url, subscription);
                 Answer::Now(response)
             }

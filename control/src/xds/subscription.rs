@@ -9,9 +9,11 @@ use hbone::wire::pb::envoy::service::discovery::v3::{
 use prost::bytes::Bytes;
 use prost_types::Any;
 
+use super::admission::Client;
 use super::table::{Entry, Name, TooFarBehind};
 use super::types::Type;
 use crate::limits;
+use crate::translate::EVERY_WAYPOINT;
 use crate::translate::workload::node_group;
 
 /// What a request asks for.
@@ -40,6 +42,8 @@ pub struct Subscription {
     kind: Type,
     /// The machine whose workloads are always of interest.
     node: String,
+    /// The group of a scoped type's client.
+    scope: String,
     wildcard: bool,
     /// Names asked for, without wildcard.
     names: BTreeSet<String>,
@@ -60,17 +64,19 @@ impl Subscription {
     /// See [`SubscriptionError`].
     pub fn begin(
         kind: Type,
-        node: &str,
+        client: &Client,
         request: &DeltaDiscoveryRequest,
     ) -> Result<(Self, DeltaDiscoveryResponse), SubscriptionError> {
         let has_star = |names: &[String]| names.iter().any(|n| n == "*");
         let (add, remove) =
             (&request.resource_names_subscribe, &request.resource_names_unsubscribe);
         let star = has_star(add) && !has_star(remove);
-        let wildcard = !kind.on_demand || add.is_empty() || star;
+        let scoped = kind.scoped;
+        let wildcard = !scoped && (!kind.on_demand || add.is_empty() || star);
         let mut subscription = Self {
             kind,
-            node: node.to_owned(),
+            node: client.node.clone(),
+            scope: client.scope.clone(),
             wildcard,
             names: BTreeSet::new(),
             held: BTreeSet::new(),
@@ -78,7 +84,9 @@ impl Subscription {
             nonce: 0,
             unacknowledged: false,
         };
-        let response = if wildcard {
+        let response = if scoped {
+            subscription.first_of_scope(&request.initial_resource_versions)
+        } else if wildcard {
             subscription.first_of_all(&request.initial_resource_versions)
         } else {
             let held = &request.initial_resource_versions;
@@ -100,6 +108,19 @@ impl Subscription {
         }
         let removed = removed.into_iter().map(str::to_owned).collect();
         self.revision = all.revision;
+        self.respond(resources, removed)
+    }
+
+    /// All that belongs to the client's group, and to every client.
+    fn first_of_scope(&mut self, held: &impl Held) -> DeltaDiscoveryResponse {
+        self.revision = self.kind.table.revision();
+        let own = self.kind.table.group(&self.scope).into_iter();
+        let all: BTreeMap<Name, Entry> = own.chain(self.kind.table.group(EVERY_WAYPOINT)).collect();
+        self.held = all.keys().cloned().collect();
+        let gone = held.names().filter(|name| !all.contains_key(*name));
+        let removed = gone.map(str::to_owned).collect();
+        let changed = all.iter().filter(|(name, entry)| held.version(name) != Some(&entry.version));
+        let resources = changed.map(|(name, entry)| self.resource(name, entry)).collect();
         self.respond(resources, removed)
     }
 
@@ -155,7 +176,8 @@ impl Subscription {
             self.wildcard = false;
         }
         let names: BTreeSet<String> = add.iter().filter(|n| *n != "*").cloned().collect();
-        if names.is_empty() {
+        // A scope cannot be widened by asking for names.
+        if names.is_empty() || self.kind.scoped {
             return Ok(Answer::Now(self.respond(Vec::new(), Vec::new())));
         }
         let (resources, removed) = self.look_up(names)?;
@@ -202,15 +224,17 @@ impl Subscription {
         let changes = self.kind.table.since(self.revision)?;
         self.revision = changes.revision;
         let mut resources = Vec::new();
+        let mut removed = changes.removed;
         for (name, entry) in &changes.updated {
-            if self.wants(name, entry) {
+            if self.left_scope(name, entry) {
+                removed.push(name.clone());
+            } else if self.wants(name, entry) {
                 if !self.wildcard {
                     self.held.insert(name.clone());
                 }
                 resources.push(self.resource(name, entry));
             }
         }
-        let mut removed = changes.removed;
         if !self.wildcard {
             removed.retain(|name| self.held.remove(name));
         }
@@ -221,7 +245,19 @@ impl Subscription {
         Ok(Some(self.respond(resources, removed)))
     }
 
+    fn in_scope(&self, entry: &Entry) -> bool {
+        entry.groups.iter().any(|group| *group == self.scope || group == EVERY_WAYPOINT)
+    }
+
+    /// Whether a client of a scoped type holds what is no longer its own.
+    fn left_scope(&self, name: &Name, entry: &Entry) -> bool {
+        self.kind.scoped && self.held.contains(name) && !self.in_scope(entry)
+    }
+
     fn wants(&self, name: &Name, entry: &Entry) -> bool {
+        if self.kind.scoped {
+            return self.in_scope(entry);
+        }
         self.wildcard
             || self.held.contains(name)
             || self.names.contains(&**name)
@@ -276,6 +312,3 @@ impl<S: std::hash::BuildHasher> Held for std::collections::HashMap<String, Strin
         self.get(name).map(String::as_str)
     }
 }
-
-#[cfg(test)]
-mod tests;

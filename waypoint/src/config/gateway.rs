@@ -10,6 +10,7 @@ use hbone::wire::pb::istio::workload as wire;
 use hbone::wire::workload::{GatewayAddress, GatewayDestination};
 
 use super::ConfigError;
+use super::object::ObjectName;
 
 /// A Gateway, compiled.
 #[derive(Clone, Debug)]
@@ -39,6 +40,11 @@ impl Gateway {
             trust_domains: gateway.trust_domains.iter().map(domain).collect::<Result<_, _>>()?,
             forward_client_identity: gateway.forward_client_identity,
         })
+    }
+
+    /// Whether a route or policy that names `object` means this Gateway.
+    pub fn is(&self, object: &ObjectName) -> bool {
+        object.namespace == self.namespace && object.name == self.name
     }
 
     /// Whether `waypoint` (of a service or workload) is this Gateway.

@@ -56,8 +56,8 @@ pub enum Action {
 /// What a policy guards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Everything behind this waypoint.
-    Gateway,
+    /// Everything behind the waypoint of this Gateway.
+    Gateway(ObjectName),
     /// One service.
     Service(NamespacedHostname),
 }
@@ -119,7 +119,9 @@ impl Policy {
 impl Target {
     fn compile(wire: &pb::PolicyTarget) -> Option<Self> {
         Some(match wire.kind.as_ref()? {
-            pb::policy_target::Kind::Gateway(_) => Self::Gateway,
+            pb::policy_target::Kind::Gateway(gateway) => {
+                Self::Gateway(ObjectName::from_wire(Some(gateway)))
+            }
             pb::policy_target::Kind::Service(service) => Self::Service(service_name(service)),
         })
     }

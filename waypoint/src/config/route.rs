@@ -12,6 +12,7 @@ pub use matching::{HostPattern, RouteMatch};
 pub use table::RouteTable;
 
 use super::object::ObjectName;
+use super::policy::Target;
 use super::service_name;
 
 mod backend;
@@ -40,8 +41,8 @@ pub struct Route {
 /// What a route is attached to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parent {
-    /// The service, or none for the Gateway of this waypoint.
-    pub service: Option<hbone::wire::address::NamespacedHostname>,
+    /// The service or Gateway.
+    pub target: Target,
     /// Only requests to this service port.
     pub port: Option<u16>,
 }
@@ -97,12 +98,14 @@ impl Route {
 
 impl Parent {
     fn compile(wire: &pb::Parent) -> Option<Self> {
-        let service = match wire.target.as_ref()? {
-            pb::parent::Target::Service(service) => Some(service_name(service)),
-            pb::parent::Target::Gateway(_) => None,
+        let target = match wire.target.as_ref()? {
+            pb::parent::Target::Service(service) => Target::Service(service_name(service)),
+            pb::parent::Target::Gateway(gateway) => {
+                Target::Gateway(ObjectName::from_wire(Some(gateway)))
+            }
         };
         let port = u16::try_from(wire.port).ok()?;
-        Some(Self { service, port: (port != 0).then_some(port) })
+        Some(Self { target, port: (port != 0).then_some(port) })
     }
 }
 

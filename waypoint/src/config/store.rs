@@ -9,6 +9,7 @@ use prost::Message;
 
 use super::ConfigError;
 use super::gateway::Gateway;
+use super::object::ObjectName;
 use super::policy::{Policy, Target};
 use super::provider::Provider;
 use super::route::{Route, RouteTable};
@@ -126,7 +127,12 @@ impl Snapshot {
         let mut attached: HashMap<Option<NamespacedHostname>, ByPort> = HashMap::new();
         for route in routes {
             for parent in &route.parents {
-                let ports = attached.entry(parent.service.clone()).or_default();
+                let key = match &parent.target {
+                    Target::Service(service) => Some(service.clone()),
+                    Target::Gateway(gateway) if self.is_own(gateway) => None,
+                    Target::Gateway(_) => continue,
+                };
+                let ports = attached.entry(key).or_default();
                 ports.entry(parent.port).or_default().push(route.clone());
             }
         }
@@ -147,10 +153,17 @@ impl Snapshot {
         }
     }
 
+    fn is_own(&self, gateway: &ObjectName) -> bool {
+        self.gateway.as_ref().is_some_and(|own| own.is(gateway))
+    }
+
     fn add_policy(&mut self, policy: &Arc<Policy>) {
         for target in &policy.targets {
             match target {
-                Target::Gateway => self.gateway_policies.push(policy.clone()),
+                Target::Gateway(gateway) if self.is_own(gateway) => {
+                    self.gateway_policies.push(policy.clone());
+                }
+                Target::Gateway(_) => {}
                 Target::Service(service) => {
                     self.services.entry(service.clone()).or_default().policies.push(policy.clone());
                 }

@@ -1,0 +1,211 @@
+//! AuthorizationPolicy with targetRefs, for the waypoints of its targets.
+
+use std::collections::BTreeSet;
+
+use hbone::wire::pb::ambit::waypoint::v1 as pb;
+use prost::Message;
+
+use super::{Binding, group, is_waypoint, of_service};
+use crate::api::security::{Condition as When, Operation, Source};
+use crate::model::object::{
+    Action, AuthorizationPolicy, Key, Kind, ObjectRef, ReadRule, Rule, TargetRef,
+};
+use crate::model::world::World;
+use crate::status::Condition;
+use crate::translate::membership::hostname;
+use crate::translate::{Derived, Family, Resource};
+
+/// Adds the policy `key` for the waypoints that it selects, and its condition.
+pub fn add(world: &World, key: &Key, derived: &mut Derived) {
+    let Some(policy) = world.policy(key).filter(|p| !p.targets.is_empty() && !p.dry_run) else {
+        return;
+    };
+    let mut groups = BTreeSet::new();
+    let mut targets = Vec::new();
+    let mut problems = Vec::new();
+    for (index, target) in policy.targets.iter().enumerate() {
+        match self::target(world, key, target, derived) {
+            Ok((target, waypoints)) => {
+                targets.push(target);
+                groups.extend(waypoints);
+            }
+            Err(problem) => problems.push(format!("spec.targetRefs[{index}] {problem}")),
+        }
+    }
+    let rules: Vec<_> = policy.rules.iter().map(|rule| self::rule(rule, &key.namespace)).collect();
+    for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| !rule.unreadable.is_empty()) {
+        let effect =
+            if policy.action == Action::Allow { "matches nothing" } else { "matches everything" };
+        problems.push(format!("spec.rules[{index}] {} and {effect}", rule.unreadable));
+    }
+    condition(key, &targets, problems, derived);
+    if targets.is_empty() {
+        return;
+    }
+    derived.resources.push(Resource {
+        family: Family::WaypointPolicy,
+        name: format!("AuthorizationPolicy/{key}"),
+        body: message(policy, key, targets, rules).encode_to_vec(),
+        aliases: Vec::new(),
+        groups: groups.into_iter().collect(),
+    });
+}
+
+fn message(
+    policy: &AuthorizationPolicy,
+    key: &Key,
+    targets: Vec<pb::PolicyTarget>,
+    rules: Vec<pb::PolicyRule>,
+) -> pb::Policy {
+    let action = match policy.action {
+        Action::Allow => pb::PolicyAction::Allow,
+        Action::Deny => pb::PolicyAction::Deny,
+        Action::Audit => pb::PolicyAction::Audit,
+        Action::Custom => pb::PolicyAction::Custom,
+    };
+    pb::Policy {
+        object: Some(super::object("AuthorizationPolicy", key)),
+        action: action.into(),
+        targets,
+        rules,
+        provider: policy.provider.clone(),
+        dry_run: false,
+    }
+}
+
+fn condition(
+    key: &Key,
+    targets: &[pb::PolicyTarget],
+    problems: Vec<String>,
+    derived: &mut Derived,
+) {
+    let reason = match (targets.is_empty(), problems.is_empty()) {
+        (true, _) => "Invalid",
+        (false, true) => "Accepted",
+        (false, false) => "PartiallyInvalid",
+    };
+    let condition =
+        Condition::new("WaypointAccepted", !targets.is_empty(), reason, problems.join("; "));
+    let name = ObjectRef::new(Kind::AuthorizationPolicy, &key.namespace, &key.name);
+    match derived.conditions.iter_mut().find(|(of, _)| *of == name) {
+        Some((_, conditions)) => conditions.push(condition),
+        None => derived.conditions.push((name, vec![condition])),
+    }
+}
+
+type Targeted = (pb::PolicyTarget, Vec<String>);
+
+/// A target and the groups of its waypoints.
+fn target(
+    world: &World,
+    policy: &Key,
+    target: &TargetRef,
+    derived: &mut Derived,
+) -> Result<Targeted, String> {
+    let key = Key::new(&policy.namespace, &target.name);
+    if !(target.namespace.is_empty() || target.namespace == policy.namespace) {
+        return Err(format!(
+            "has namespace {:?}; a target is in the policy's own",
+            target.namespace
+        ));
+    }
+    match target.kind.as_str() {
+        "Gateway" => {
+            derived.looked_at.insert(ObjectRef::new(Kind::Gateway, &key.namespace, &key.name));
+            let gateway = world
+                .gateway(&key)
+                .ok_or_else(|| format!("names Gateway {key}, which is not there"))?;
+            if !is_waypoint(world, gateway, &mut derived.looked_at) {
+                return Err(format!("names Gateway {key}, which is no waypoint"));
+            }
+            let kind = pb::policy_target::Kind::Gateway(super::object("Gateway", &key));
+            Ok((pb::PolicyTarget { kind: Some(kind) }, vec![group(world, &key)]))
+        }
+        "Service" => {
+            derived.looked_at.insert(ObjectRef::new(Kind::Service, &key.namespace, &key.name));
+            let service = world
+                .service(&key)
+                .ok_or_else(|| format!("names Service {key}, which is not there"))?;
+            let binding = of_service(world, service, &mut derived.looked_at);
+            let Binding::Bound(bound) = binding else {
+                return Err(format!("names Service {key}, which uses no waypoint"));
+            };
+            let canary = bound.canary.iter().map(|(gateway, _)| gateway);
+            let groups = std::iter::once(&bound.primary).chain(canary).map(|g| group(world, g));
+            let service = pb::ServiceRef {
+                namespace: key.namespace.clone(),
+                hostname: hostname(world, &key),
+            };
+            let kind = pb::policy_target::Kind::Service(service);
+            Ok((pb::PolicyTarget { kind: Some(kind) }, groups.collect()))
+        }
+        other => Err(format!("has kind {other:?}; write Service or Gateway")),
+    }
+}
+
+fn rule(rule: &Rule, namespace: &str) -> pb::PolicyRule {
+    let unreadable =
+        |why: &str| pb::PolicyRule { unreadable: why.to_owned(), ..Default::default() };
+    match rule {
+        Rule::Unreadable => unreadable("cannot be read"),
+        Rule::Read(read) => match unsupported(read) {
+            Some(why) => unreadable(why),
+            None => pb::PolicyRule {
+                from: read.from.iter().map(|source| self::source(source, namespace)).collect(),
+                to: read.to.iter().map(operation).collect(),
+                when: read.when.iter().map(when).collect(),
+                unreadable: String::new(),
+            },
+        },
+    }
+}
+
+/// What a waypoint does not judge yet.
+fn unsupported(rule: &ReadRule) -> Option<&'static str> {
+    let jwt =
+        |s: &Source| !(s.request_principals.is_empty() && s.not_request_principals.is_empty());
+    let remote = |s: &Source| !(s.remote_ip_blocks.is_empty() && s.not_remote_ip_blocks.is_empty());
+    if rule.from.iter().any(jwt) {
+        return Some("compares requestPrincipals, which need JWT authentication");
+    }
+    rule.from.iter().any(remote).then_some("compares remoteIpBlocks; write ipBlocks")
+}
+
+fn source(source: &Source, namespace: &str) -> pb::Source {
+    let account = |account: &String| {
+        if account.contains('/') { account.clone() } else { format!("{namespace}/{account}") }
+    };
+    pb::Source {
+        principals: source.principals.clone(),
+        not_principals: source.not_principals.clone(),
+        namespaces: source.namespaces.clone(),
+        not_namespaces: source.not_namespaces.clone(),
+        ip_blocks: source.ip_blocks.clone(),
+        not_ip_blocks: source.not_ip_blocks.clone(),
+        service_accounts: source.service_accounts.iter().map(account).collect(),
+        not_service_accounts: source.not_service_accounts.iter().map(account).collect(),
+        trust_domains: source.trust_domains.clone(),
+        not_trust_domains: source.not_trust_domains.clone(),
+    }
+}
+
+fn operation(operation: &Operation) -> pb::Operation {
+    pb::Operation {
+        hosts: operation.hosts.clone(),
+        not_hosts: operation.not_hosts.clone(),
+        ports: operation.ports.clone(),
+        not_ports: operation.not_ports.clone(),
+        methods: operation.methods.clone(),
+        not_methods: operation.not_methods.clone(),
+        paths: operation.paths.clone(),
+        not_paths: operation.not_paths.clone(),
+    }
+}
+
+fn when(when: &When) -> pb::Condition {
+    pb::Condition {
+        key: when.key.clone(),
+        values: when.values.clone(),
+        not_values: when.not_values.clone(),
+    }
+}

@@ -14,6 +14,7 @@
 //! - [`link`]: the way between two nodes, with its faults; [`shaper`] delays and reorders
 //! - [`pattern`]: bytes that tell a lost or changed one, for the programs `bed-echo` and `bed-load`
 //! - [`capture`]: what was on the wire, and assertions about it
+//! - [`mesh`]: a whole mesh on it: control plane, node agents, proxies, pods, services
 //! - [`wait`]: bounded waits on a condition
 
 pub mod announce;
@@ -22,6 +23,7 @@ pub mod capture;
 pub mod ip;
 pub mod link;
 pub mod manifests;
+pub mod mesh;
 pub mod netns;
 pub mod pattern;
 pub mod process;
@@ -36,6 +38,7 @@ pub use bed::{Node, Pod, PodSpec, Testbed};
 pub use capture::Capture;
 pub use link::Link;
 pub use manifests::Manifests;
+pub use mesh::{Mesh, MeshPod};
 pub use process::{Command, Finished, Process};
 pub use runs::{enter, runs};
 pub use wait::eventually;

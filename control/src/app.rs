@@ -42,7 +42,7 @@ use crate::state::StateDir;
 use crate::status::{self, Board};
 use crate::sync;
 use crate::xds::metrics::XdsMetrics;
-use crate::xds::service::XdsService;
+use crate::xds::service::{Patience, XdsService};
 
 /// How long streams may take to end when the control plane stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -195,7 +195,7 @@ impl Parts {
         });
         let reports = reports::load(&state);
         for (uid, report) in reports.values().flatten() {
-            world.set_report(uid, report.clone());
+            world.set_report(uid, report);
         }
         Ok(Self {
             state,
@@ -234,7 +234,10 @@ impl Parts {
             self.board.clone(),
             authenticator.clone(),
             XdsMetrics::register(registry),
-            config.max_stream_age,
+            Patience {
+                max_age: config.max_stream_age,
+                acknowledgement: config.subscriber_patience,
+            },
         );
         let nodes = Nodes {
             state: self.state.clone(),
@@ -312,7 +315,7 @@ impl Parts {
             self.keep(node).await;
         }
         for Reported { pod, uid, report, .. } in batch {
-            engine.report(pod, &uid, report);
+            engine.report(pod, &uid, &report);
         }
     }
 

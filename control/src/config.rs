@@ -90,6 +90,11 @@ pub struct Config {
     /// A discovery stream is ended at this age; the proxy comes back with what it holds.
     #[arg(long, env = "MAX_STREAM_AGE", default_value = "30m", value_parser = duration)]
     pub max_stream_age: Duration,
+
+    /// A subscriber that neither accepts nor rejects a response for this long is cut; it
+    /// resyncs when it comes back.
+    #[arg(long, env = "SUBSCRIBER_PATIENCE", default_value = "60s", value_parser = duration)]
+    pub subscriber_patience: Duration,
 }
 
 fn admin() -> SocketAddr {
@@ -115,7 +120,7 @@ pub enum ConfigError {
 impl Config {
     /// The configuration for a directory and a state directory, everything else as by default.
     pub fn new(directory: PathBuf, state: PathBuf) -> Self {
-        let hour = Duration::from_secs(3600);
+        let hour = Duration::from_hours(1);
         Self {
             directory,
             state,
@@ -131,6 +136,7 @@ impl Config {
             max_certificate_life: 24 * hour,
             credential_life: hour,
             max_stream_age: hour / 2,
+            subscriber_patience: hour / 60,
         }
     }
 

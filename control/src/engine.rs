@@ -126,7 +126,7 @@ impl Engine {
     }
 
     /// Takes what a node says about a pod.
-    pub fn report(&mut self, pod: Key, uid: &str, report: Report) {
+    pub fn report(&mut self, pod: Key, uid: &str, report: &Report) {
         let changed = sync::write(&self.world).set_report(uid, report);
         if changed {
             self.derive_all(BTreeSet::from([Dirty::Pod(pod)]));

@@ -9,9 +9,9 @@
 //! - [`model`]: the desired state and what a change makes dirty
 //! - [`engine`]: from changed objects to changed resources
 //! - [`translate`]: the model to the wire
-//! - [`xds`]: discovery
+//! - [`xds`]: delta discovery
 //! - [`auth`]: who calls
-//! - [`ca`]: certificates
+//! - [`ca`]: the certificate authority
 //! - [`node`]: the stream of each machine
 //! - [`status`]: what is said about each object
 //! - [`listen`], [`admin`]: the listeners

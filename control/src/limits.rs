@@ -50,9 +50,6 @@ pub const SEND_QUEUE: usize = 2;
 /// reconnects.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A subscriber that neither accepts nor rejects a response for this long is cut.
-pub const ACK_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// Names that one subscriber may ask for on demand.
 pub const MAX_NAMES_PER_STREAM: usize = 100_000;
 

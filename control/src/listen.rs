@@ -26,7 +26,7 @@ use crate::ca::root::Root;
 use crate::limits;
 
 /// The life of the listener's certificate.
-const LIFE: Duration = Duration::from_secs(24 * 3600);
+const LIFE: Duration = Duration::from_hours(24);
 
 /// Why there is no certificate to serve with.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! The state directory: what must outlive a restart.
 //!
-//! - [`digest`]: hashes
+//! - [`digest`]: hashes as text
 //!
 //! Layout: `root-cert.pem`, `root-key.pem`, `token-key.pem`, `join-tokens/`, `reports/`,
 //! `last-good/`, `status.json`. Files are replaced whole, never written in place.
@@ -40,7 +40,7 @@ impl StateDir {
     /// See [`StateError`].
     pub fn open(path: &Path) -> Result<Self, StateError> {
         let state = Self { path: path.to_owned(), unique: Arc::default() };
-        state.make(path)?;
+        Self::make(path)?;
         Ok(state)
     }
 
@@ -55,11 +55,11 @@ impl StateDir {
     /// See [`StateError`].
     pub fn folder(&self, name: &str) -> Result<PathBuf, StateError> {
         let path = self.path.join(name);
-        self.make(&path)?;
+        Self::make(&path)?;
         Ok(path)
     }
 
-    fn make(&self, path: &Path) -> Result<(), StateError> {
+    fn make(path: &Path) -> Result<(), StateError> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.map_err(|source| StateError { what: "make", path: path.to_owned(), source })
     }

@@ -108,14 +108,13 @@ impl Issuer {
     /// # Errors
     /// See [`CredentialError`].
     pub fn open(state: &StateDir, account: Key, life: Duration) -> Result<Self, CredentialError> {
-        let pem = match state.read(KEY)? {
-            Some(pem) => String::from_utf8(pem).map_err(|_| CredentialError::Key)?,
-            None => {
-                let key = rcgen::KeyPair::generate().map_err(|_| CredentialError::Key)?;
-                let pem = key.serialize_pem();
-                state.create(KEY, pem.as_bytes(), 0o600)?;
-                pem
-            }
+        let pem = if let Some(pem) = state.read(KEY)? {
+            String::from_utf8(pem).map_err(|_| CredentialError::Key)?
+        } else {
+            let key = rcgen::KeyPair::generate().map_err(|_| CredentialError::Key)?;
+            let pem = key.serialize_pem();
+            state.create(KEY, pem.as_bytes(), 0o600)?;
+            pem
         };
         let key = rcgen::KeyPair::from_pem(&pem).map_err(|_| CredentialError::Key)?;
         if key.algorithm() != &rcgen::PKCS_ECDSA_P256_SHA256 {

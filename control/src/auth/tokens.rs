@@ -17,7 +17,7 @@ use crate::state::{StateDir, StateError, digest};
 const FOLDER: &str = "join-tokens";
 
 /// How long a join token can be redeemed.
-pub const LIFE: Duration = Duration::from_secs(3600);
+pub const LIFE: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {

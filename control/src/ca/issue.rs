@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use super::root::Root;
 
 /// The largest skew of clocks that a certificate's beginning allows for.
-const MAX_BACKDATE: Duration = Duration::from_secs(120);
+const MAX_BACKDATE: Duration = Duration::from_mins(2);
 
 /// Why no leaf is made.
 #[derive(Debug, thiserror::Error)]

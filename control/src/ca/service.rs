@@ -177,6 +177,3 @@ pub fn identity(
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

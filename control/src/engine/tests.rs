@@ -1,1 +1,141 @@
+use super::*;
+use crate::model::object::Kind;
+use crate::model::world::Site;
+use crate::source::files::Files;
+use crate::source::read::Context;
 
+struct Mesh {
+    files: Files,
+    engine: Engine,
+    tables: Tables,
+}
+
+impl Mesh {
+    fn new() -> Self {
+        let site = Site {
+            cluster: "c".to_owned(),
+            network: String::new(),
+            system_namespace: "istio-system".to_owned(),
+            domain: "cluster.local".to_owned(),
+        };
+        let tables = Tables::default();
+        let world = Arc::new(RwLock::new(World::new(site)));
+        let engine = Engine::new(world, tables.clone(), Board::default());
+        let context = Context { mesh_config: Key::new("istio-system", "istio") };
+        Self { files: Files::new(context), engine, tables }
+    }
+
+    fn set(&mut self, file: &str, yaml: &str) {
+        let changes = self.files.set(file, yaml);
+        self.update(changes);
+    }
+
+    fn update(&mut self, changes: Vec<(ObjectRef, Option<Object>)>) {
+        self.engine.update(Update { changes, problems: Vec::new(), synced: true });
+    }
+}
+
+fn pod(name: &str, app: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: shop, labels: {{app: {app}}}}}\nspec: {{nodeName: n, containers: []}}\nstatus: {{podIP: 10.0.0.{}}}\n---\n",
+        name.len()
+    )
+}
+
+fn service(name: &str, labels: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop, labels: {{{labels}}}}}\nspec: {{selector: {{app: {name}}}, ports: [{{port: 80}}]}}\n---\n"
+    )
+}
+
+/// Applies a file; the names of policies and addresses that this changed.
+fn changed(mesh: &mut Mesh, file: &str, yaml: &str) -> Vec<String> {
+    let before: Vec<u64> =
+        [&mesh.tables.authorization, &mesh.tables.address].iter().map(|t| t.revision()).collect();
+    mesh.set(file, yaml);
+    let mut names = Vec::new();
+    let tables = [&mesh.tables.authorization, &mesh.tables.address];
+    for (table, before) in tables.iter().zip(before) {
+        let changes = table.since(before).expect("not behind");
+        names.extend(changes.updated.iter().map(|(n, _)| n.to_string()));
+        names.extend(changes.removed.iter().map(|n| format!("-{n}")));
+    }
+    names
+}
+
+#[test]
+fn a_change_reaches_only_what_depends_on_it() {
+    let mut mesh = Mesh::new();
+    mesh.set("pods", &(pod("a", "x") + &pod("bb", "y")));
+    for (case, file, yaml, want) in [
+        ("a service", "svc", service("x", ""), vec!["c//Pod/shop/a", "shop/x.shop.svc.cluster.local"]),
+        ("nothing", "svc", service("x", ""), vec![]),
+        ("a node that holds both", "node", "apiVersion: v1\nkind: Node\nmetadata: {name: n, labels: {topology.kubernetes.io/zone: z}}".to_owned(), vec!["c//Pod/shop/a", "c//Pod/shop/bb"]),
+        ("another node", "node2", "apiVersion: v1\nkind: Node\nmetadata: {name: m, labels: {topology.kubernetes.io/zone: z}}".to_owned(), vec![]),
+        ("a namespace without meaning", "ns", "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}".to_owned(), vec![]),
+    ] {
+        assert_eq!(changed(&mut mesh, file, &yaml), want, "{case}");
+    }
+}
+
+#[test]
+fn a_guard_lives_as_long_as_a_workload_needs_it() {
+    let mut mesh = Mesh::new();
+    mesh.set("pods", &(pod("a", "x") + &pod("bb", "x")));
+    let bound = service("x", "istio.io/use-waypoint: wp");
+    let names = changed(&mut mesh, "svc", &bound);
+    let guard = names[0].clone();
+    assert!(guard.starts_with("shop/ambit_waypoint_80_"), "{names:?}");
+    assert_eq!(names.len(), 4, "one guard for both pods: {names:?}");
+    let one_less = changed(&mut mesh, "pods", &pod("a", "x"));
+    assert_eq!(one_less, ["-c//Pod/shop/bb"], "the guard stays");
+    let unbound = changed(&mut mesh, "svc", &service("x", ""));
+    assert!(unbound.contains(&format!("-{guard}")), "{unbound:?}");
+}
+
+#[test]
+fn a_gateway_that_comes_or_goes_is_noticed_by_those_who_looked_for_it() {
+    let mut mesh = Mesh::new();
+    mesh.set("pods", &pod("a", "x"));
+    mesh.set("svc", &service("x", "istio.io/use-waypoint: wp"));
+    let name = ObjectRef::new(Kind::Service, "shop", "x").to_string();
+    let reason = |mesh: &Mesh| {
+        let report = mesh.engine.board.report();
+        report.objects[&name].iter().find(|c| c.kind.contains("Waypoint")).map(|c| c.reason.clone())
+    };
+    assert_eq!(reason(&mesh).as_deref(), Some("WaypointIsNotReady"));
+    mesh.set("gw", "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: wp, namespace: shop}\nspec: {gatewayClassName: ambit-waypoint, listeners: [{name: m, port: 15008, protocol: HBONE}]}");
+    assert_eq!(reason(&mesh).as_deref(), Some("WaypointAccepted"));
+    let changes = mesh.files.remove("gw");
+    mesh.update(changes);
+    assert_eq!(reason(&mesh).as_deref(), Some("WaypointIsNotReady"));
+}
+
+#[test]
+fn whatever_the_order_the_result_is_the_same() {
+    let files = [
+        ("a", pod("a", "x")),
+        ("b", pod("bb", "x")),
+        ("c", service("x", "istio.io/use-waypoint: wp")),
+        ("d", "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default, namespace: istio-system}\nspec: {mtls: {mode: STRICT}}".to_owned()),
+        ("e", "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: p, namespace: shop}\nspec: {selector: {matchLabels: {app: x}}, rules: [{}]}".to_owned()),
+        ("f", "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {istio.io/use-waypoint: other}}".to_owned()),
+    ];
+    let result = |order: &[usize], detour: bool| {
+        let mut mesh = Mesh::new();
+        for &i in order {
+            mesh.set(files[i].0, &files[i].1);
+            if detour {
+                let changes = mesh.files.remove(files[i].0);
+                mesh.update(changes);
+                mesh.set(files[i].0, &files[i].1);
+            }
+        }
+        (mesh.tables.authorization.all().updated, mesh.tables.address.all().updated)
+    };
+    let want = result(&[0, 1, 2, 3, 4, 5], false);
+    for order in [[5, 4, 3, 2, 1, 0], [2, 0, 4, 1, 5, 3], [3, 5, 0, 2, 1, 4]] {
+        assert_eq!(result(&order, false), want, "{order:?}");
+        assert_eq!(result(&order, true), want, "{order:?}, each removed and put again");
+    }
+}

@@ -126,11 +126,14 @@ fn named_pods<'a>(
     out.extend(names.map(|name| Dirty::Pod(Key::new(namespace, name))));
 }
 
+/// Makes the dirty thing of a kind.
+type Make = fn(Key) -> Dirty;
+
 /// The mesh configuration is in everything.
 fn everything(world: &World, out: &mut BTreeSet<Dirty>) {
     out.insert(Dirty::Strict);
     out.insert(Dirty::Providers);
-    let kinds: [(Kind, fn(Key) -> Dirty); 7] = [
+    let kinds: [(Kind, Make); 7] = [
         (Kind::Pod, Dirty::Pod),
         (Kind::EndpointSlice, Dirty::Slice),
         (Kind::Service, Dirty::Service),

@@ -155,6 +155,7 @@ pub struct Owner {
 }
 
 /// A pod.
+#[allow(clippy::struct_excessive_bools)] // As many as the API has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
     /// Name, labels, annotations.
@@ -222,6 +223,7 @@ pub enum IpFamilies {
 }
 
 /// A service.
+#[allow(clippy::struct_excessive_bools)] // As many as the API has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Service {
     /// Name, labels, annotations.

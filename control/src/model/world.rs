@@ -179,8 +179,8 @@ impl World {
     }
 
     /// Notes a report; whether it says something new.
-    pub fn set_report(&mut self, uid: &str, report: Report) -> bool {
-        self.reports.insert(uid.to_owned(), report.clone()).as_ref() != Some(&report)
+    pub fn set_report(&mut self, uid: &str, report: &Report) -> bool {
+        self.reports.insert(uid.to_owned(), report.clone()).as_ref() != Some(report)
     }
 
     /// Every object of some kind, by reference.

@@ -50,9 +50,12 @@ pub fn load(state: &StateDir) -> BTreeMap<String, Reports> {
             continue;
         }
         let read = std::fs::read(&path).ok();
-        match read.and_then(|b| serde_json::from_slice::<(String, Reports)>(&b).ok()) {
-            Some((node, reports)) => drop(all.insert(node, reports)),
-            None => tracing::warn!(path = %path.display(), "reports of a node are unreadable"),
+        if let Some((node, reports)) =
+            read.and_then(|b| serde_json::from_slice::<(String, Reports)>(&b).ok())
+        {
+            all.insert(node, reports);
+        } else {
+            tracing::warn!(path = %path.display(), "reports of a node are unreadable");
         }
     }
     all

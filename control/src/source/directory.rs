@@ -70,7 +70,7 @@ impl Directory {
             watch.add(folder);
         }
         let before = (self.own.clone(), self.files.problems());
-        let (changes, touched) = self.take(walk);
+        let (changes, touched) = self.take(&walk);
         for file in touched {
             let raw = self.files.raw(&file);
             if let Err(error) = self.last_good.store(&file, &raw) {
@@ -87,8 +87,8 @@ impl Directory {
     }
 
     /// Applies what a walk found; returns what changed and in which files.
-    fn take(&mut self, walk: Walk) -> (Changes, BTreeSet<String>) {
-        self.own = walk.problems.clone();
+    fn take(&mut self, walk: &Walk) -> (Changes, BTreeSet<String>) {
+        self.own.clone_from(&walk.problems);
         let (mut changes, mut touched) = (Changes::new(), BTreeSet::new());
         if walk.refused {
             return (changes, touched);
@@ -102,11 +102,11 @@ impl Directory {
             return (changes, touched);
         }
         for (file, stamp) in &walk.files {
-            if self.stamps.get(file) != Some(stamp) {
-                if let Some(more) = self.read(file, *stamp) {
-                    changes.extend(more);
-                    touched.insert(file.clone());
-                }
+            if self.stamps.get(file) != Some(stamp)
+                && let Some(more) = self.read(file, *stamp)
+            {
+                changes.extend(more);
+                touched.insert(file.clone());
             }
         }
         let gone: Vec<String> = self
@@ -198,7 +198,7 @@ fn squash(changes: Changes) -> Changes {
 /// Watches until `updates` is closed: first everything in force, then every change, well
 /// within a second.
 pub async fn run(directory: Directory, updates: mpsc::Sender<Update>) {
-    let watch = std::sync::Arc::new(Watch::new());
+    let watch = std::sync::Arc::new(Watch::start());
     let (Some(mut directory), _) = step(directory, &watch).await else { return };
     let first = directory.all();
     info!(objects = first.changes.len(), problems = first.problems.len(), "directory read");
@@ -253,6 +253,3 @@ async fn step(
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

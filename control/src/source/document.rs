@@ -43,13 +43,14 @@ fn has_content(text: &str) -> bool {
     text.lines().map(str::trim).any(|l| !(l.is_empty() || l.starts_with('#') || l == "..."))
 }
 
-/// Reads a document as a tree. Aliases, depth and size are bounded by the parser's budget,
-/// and a key that is there twice is an error.
+/// Reads YAML 1.2 as a tree: `yes`, `y` and `no` are texts. Aliases, depth and size are bounded
+/// by the parser's budget, and a key that is there twice is an error.
 ///
 /// # Errors
-/// The parser's words, with line and column within the document.
-pub fn parse(document: Document<'_>) -> Result<Value, String> {
-    serde_saphyr::from_str::<Value>(document.text)
+/// The parser's words, with line and column within the text.
+pub fn parse(text: &str) -> Result<Value, String> {
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options::<Value>(text, options)
         .map_err(|e| e.to_string().lines().next().unwrap_or_default().to_owned())
 }
 

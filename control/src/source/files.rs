@@ -34,7 +34,7 @@ struct FileState {
 #[derive(Debug)]
 pub struct Files {
     context: Context,
-    files: BTreeMap<String, FileState>,
+    by_name: BTreeMap<String, FileState>,
     /// Which files hold an object; the first one counts.
     holders: BTreeMap<ObjectRef, BTreeSet<String>>,
     contested: BTreeSet<ObjectRef>,
@@ -48,7 +48,7 @@ impl Files {
     pub fn new(context: Context) -> Self {
         Self {
             context,
-            files: BTreeMap::new(),
+            by_name: BTreeMap::new(),
             holders: BTreeMap::new(),
             contested: BTreeSet::new(),
         }
@@ -66,12 +66,12 @@ impl Files {
 
     /// The names of the files.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.files.keys().map(String::as_str)
+        self.by_name.keys().map(String::as_str)
     }
 
     /// The raw objects of a file, for the next start.
     pub fn raw(&self, file: &str) -> Vec<&str> {
-        let state = self.files.get(file);
+        let state = self.by_name.get(file);
         state.into_iter().flat_map(|f| f.objects.values()).map(|h| h.raw.as_str()).collect()
     }
 
@@ -95,7 +95,7 @@ impl Files {
             reading.document(document);
         }
         let mut state = reading.state;
-        let previous = self.files.get(file);
+        let previous = self.by_name.get(file);
         let nothing = state.objects.is_empty() && state.problems.is_empty();
         let keep_all = reading.unparsable || nothing;
         if let Some(previous) = previous {
@@ -113,7 +113,7 @@ impl Files {
                 }
             }
         }
-        let others = self.files.iter().filter(|(name, _)| *name != file);
+        let others = self.by_name.iter().filter(|(name, _)| *name != file);
         let total: usize = others.map(|(_, f)| f.objects.len()).sum();
         if total + state.objects.len() > limits::MAX_OBJECTS {
             let message = format!(
@@ -127,7 +127,7 @@ impl Files {
 
     /// A file that cannot be read: what it held stays.
     pub fn fail(&mut self, file: &str, message: String) -> Changes {
-        let state = self.files.entry(file.to_owned()).or_default();
+        let state = self.by_name.entry(file.to_owned()).or_default();
         state.problems = vec![whole_file(file, message)];
         Vec::new()
     }
@@ -139,7 +139,7 @@ impl Files {
 
     /// Everything that is wrong now.
     pub fn problems(&self) -> Vec<Problem> {
-        let own = self.files.values().flat_map(|f| f.problems.iter().cloned());
+        let own = self.by_name.values().flat_map(|f| f.problems.iter().cloned());
         let twice = self.contested.iter().flat_map(|object| {
             let mut files = self.holders.get(object).into_iter().flatten();
             let first = files.next().cloned().unwrap_or_default();
@@ -156,12 +156,12 @@ impl Files {
     /// Puts `state` in the place of what `file` held, and tells what that changed.
     fn replace(&mut self, file: &str, state: Option<FileState>) -> Changes {
         let old = match state {
-            Some(state) => self.files.insert(file.to_owned(), state),
-            None => self.files.remove(file),
+            Some(state) => self.by_name.insert(file.to_owned(), state),
+            None => self.by_name.remove(file),
         };
         let old = old.map(|f| f.objects).unwrap_or_default();
         let mut touched: BTreeSet<ObjectRef> = old.keys().cloned().collect();
-        if let Some(new) = self.files.get(file) {
+        if let Some(new) = self.by_name.get(file) {
             touched.extend(new.objects.keys().cloned());
         }
         let mut changes = Vec::new();
@@ -211,7 +211,7 @@ impl Files {
     }
 
     fn object(&self, file: &str, name: &ObjectRef) -> Option<&Object> {
-        Some(&self.files.get(file)?.objects.get(name)?.object)
+        Some(&self.by_name.get(file)?.objects.get(name)?.object)
     }
 
     /// Everything that is in force, as an update that a new listener needs.
@@ -254,10 +254,10 @@ impl<'a> Reading<'a> {
     }
 
     fn document(&mut self, document: super::document::Document<'_>) {
-        match parse(document) {
+        match parse(document.text) {
             Ok(value) => {
                 for value in flatten(value) {
-                    self.object(document.index, value);
+                    self.object(document.index, &value);
                 }
             }
             Err(message) => {
@@ -269,24 +269,26 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn object(&mut self, index: usize, value: Value) {
-        let name = identify(&value, self.context);
-        match read(&value, self.context) {
+    fn object(&mut self, index: usize, value: &Value) {
+        let name = identify(value, self.context);
+        match read(value, self.context) {
             Ok(read) => {
                 let shown = read.object.to_string();
                 for note in read.notes {
                     self.problem(index, shown.clone(), note);
                 }
-                if self.state.objects.contains_key(&read.object) {
+                if let std::collections::btree_map::Entry::Vacant(e) =
+                    self.state.objects.entry(read.object)
+                {
+                    let held = Held { object: read.value, raw: value.to_string() };
+                    e.insert(Arc::new(held));
+                } else {
                     let message = "is in this file twice; the first counts: keep one of them";
                     let note = Note { field: String::new(), message: message.to_owned() };
                     self.problem(index, shown, note);
-                } else {
-                    let held = Held { object: read.value, raw: value.to_string() };
-                    self.state.objects.insert(read.object, Arc::new(held));
                 }
             }
-            Err(error) => self.unreadable(index, name, &value, &error),
+            Err(error) => self.unreadable(index, name, value, &error),
         }
     }
 

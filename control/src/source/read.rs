@@ -250,6 +250,3 @@ fn check_name(field: &'static str, name: &str) -> Result<(), ReadError> {
         Err(ReadError::Name { field, found: name.chars().take(120).collect() })
     }
 }
-
-#[cfg(test)]
-mod tests;

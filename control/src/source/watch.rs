@@ -23,7 +23,7 @@ pub struct Watch {
 
 impl Watch {
     /// Begins without folders. A thread waits for the kernel as long as the value lives.
-    pub fn new() -> Self {
+    pub fn start() -> Self {
         let notify = Arc::new(Notify::new());
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).map(Arc::new);
         let started = inotify.map_err(std::io::Error::from).and_then(|inotify| {

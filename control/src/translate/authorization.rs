@@ -18,11 +18,14 @@ pub fn derive(world: &World, key: &Key) -> Derived {
     let mut derived = Derived::default();
     let Some(policy) = world.policy(key) else { return derived };
     let name = ObjectRef::new(Kind::AuthorizationPolicy, &key.namespace, &key.name);
-    if let Some(reason) = not_sent(policy) {
-        let conditions = reason
-            .map(|message| Condition::new("ZtunnelAccepted", false, "UnsupportedValue", message));
-        derived.conditions.push((name, conditions.into_iter().collect()));
-        return derived;
+    match fate(policy) {
+        Fate::Sent => {}
+        Fate::Elsewhere => return derived,
+        Fate::Unsupported(message) => {
+            let condition = Condition::new("ZtunnelAccepted", false, "UnsupportedValue", message);
+            derived.conditions.push((name, vec![condition]));
+            return derived;
+        }
     }
     let mut stricter = Vec::new();
     let rules = policy.rules.iter().enumerate();
@@ -54,26 +57,32 @@ pub fn choosing<'a>(world: &'a World, pod: &'a Pod) -> impl Iterator<Item = Stri
     world
         .policies_in(namespace)
         .chain(everywhere)
-        .filter(|p| not_sent(p).is_none())
+        .filter(|p| fate(p) == Fate::Sent)
         .filter(|p| p.selector.as_ref().is_some_and(|s| selects(s, &pod.meta.labels)))
         .map(|p| p.meta.key.to_string())
 }
 
-/// Why node proxies do not get a policy: `Some(None)` if that is as it should be, with words if
-/// the author may have expected otherwise.
-fn not_sent(policy: &AuthorizationPolicy) -> Option<Option<String>> {
+/// Whether node proxies get a policy.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    Sent,
+    /// A waypoint enforces it.
+    Elsewhere,
+    /// Nobody does, although its author may expect it.
+    Unsupported(&'static str),
+}
+
+fn fate(policy: &AuthorizationPolicy) -> Fate {
     if policy.dry_run {
-        return Some(Some("dry run is not available; the policy has no effect".to_owned()));
+        return Fate::Unsupported("dry run is not available; the policy has no effect");
     }
     if !policy.targets.is_empty() {
-        return Some(None);
+        return Fate::Elsewhere;
     }
     match policy.action {
-        Action::Allow | Action::Deny => None,
-        Action::Audit => Some(Some("action AUDIT needs a waypoint in spec.targetRefs".to_owned())),
-        Action::Custom => {
-            Some(Some("action CUSTOM needs a waypoint in spec.targetRefs".to_owned()))
-        }
+        Action::Allow | Action::Deny => Fate::Sent,
+        Action::Audit => Fate::Unsupported("action AUDIT needs a waypoint in spec.targetRefs"),
+        Action::Custom => Fate::Unsupported("action CUSTOM needs a waypoint in spec.targetRefs"),
     }
 }
 
@@ -94,7 +103,7 @@ fn scope(world: &World, policy: &AuthorizationPolicy) -> pb::Scope {
     }
 }
 
-/// Only the two that are sent; see [`not_sent`].
+/// Only the two that are sent; see [`fate`].
 fn action(action: Action) -> pb::Action {
     match action {
         Action::Allow => pb::Action::Allow,

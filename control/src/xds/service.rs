@@ -20,6 +20,15 @@ use crate::engine::Tables;
 use crate::limits;
 use crate::status::Board;
 
+/// How long a stream may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// A stream ends at this age.
+    pub max_age: Duration,
+    /// A response has to be acknowledged within this time.
+    pub acknowledgement: Duration,
+}
+
 /// The service.
 #[derive(Debug)]
 pub struct XdsService {
@@ -27,21 +36,21 @@ pub struct XdsService {
     board: Board,
     authenticator: Arc<dyn Authenticator>,
     metrics: XdsMetrics,
-    max_age: Duration,
+    patience: Patience,
     streams: Arc<Semaphore>,
 }
 
 impl XdsService {
-    /// The service over `tables`; streams end after `max_age`.
+    /// The service over `tables`; streams end as `patience` says.
     pub fn new(
         tables: Tables,
         board: Board,
         authenticator: Arc<dyn Authenticator>,
         metrics: XdsMetrics,
-        max_age: Duration,
+        patience: Patience,
     ) -> Self {
         let streams = Arc::new(Semaphore::new(limits::MAX_STREAMS));
-        Self { tables, board, authenticator, metrics, max_age, streams }
+        Self { tables, board, authenticator, metrics, patience, streams }
     }
 }
 
@@ -76,7 +85,7 @@ impl AggregatedDiscoveryService for XdsService {
             types: types::all(&self.tables),
             bell: self.tables.bell(),
             metrics: self.metrics.clone(),
-            max_age: self.max_age,
+            patience: self.patience,
         };
         let streams = self.metrics.streams.clone();
         streams.inc();

@@ -5,7 +5,6 @@
 //! that stops reading is cut.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use hbone::wire::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse,
@@ -17,6 +16,7 @@ use tracing::{debug, info, warn};
 
 use super::admission::{Client, admit};
 use super::metrics::XdsMetrics;
+use super::service::Patience;
 use super::subscription::{Answer, Subscription};
 use super::types::Type;
 use crate::auth::Caller;
@@ -33,7 +33,7 @@ pub(super) struct Stream {
     pub(super) types: Vec<Type>,
     pub(super) bell: watch::Receiver<u64>,
     pub(super) metrics: XdsMetrics,
-    pub(super) max_age: Duration,
+    pub(super) patience: Patience,
 }
 
 /// The state of a stream after its first request.
@@ -57,7 +57,7 @@ impl Stream {
     }
 
     async fn serve(&mut self) -> Result<(), Status> {
-        let expires = Instant::now() + self.max_age;
+        let expires = Instant::now() + self.patience.max_age;
         let first = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, self.requests.message()).await;
         let first = first.map_err(|_| Status::deadline_exceeded("no first request"))??;
         let Some(first) = first else { return Ok(()) };
@@ -67,7 +67,7 @@ impl Stream {
         self.request(&mut open, &first).await?;
         loop {
             self.push(&mut open).await?;
-            let deadline = open.waiting.values().min().map(|t| *t + limits::ACK_TIMEOUT);
+            let deadline = open.waiting.values().min().map(|t| *t + self.patience.acknowledgement);
             tokio::select! {
                 request = self.requests.message() => match request? {
                     Some(request) => self.request(&mut open, &request).await?,
@@ -113,14 +113,13 @@ impl Stream {
             }
             return Ok(());
         };
-        let answer = match open.subscriptions.get_mut(kind.url) {
-            Some(subscription) => subscription.request(request).map_err(resync)?,
-            None => {
-                let (subscription, response) =
-                    Subscription::begin(kind.clone(), &open.client, request).map_err(resync)?;
-                open.subscriptions.insert(kind.url, subscription);
-                Answer::Now(response)
-            }
+        let answer = if let Some(subscription) = open.subscriptions.get_mut(kind.url) {
+            subscription.request(request).map_err(resync)?
+        } else {
+            let (subscription, response) =
+                Subscription::begin(kind.clone(), &open.client, request).map_err(resync)?;
+            open.subscriptions.insert(kind.url, subscription);
+            Answer::Now(response)
         };
         if let Answer::Now(response) = answer {
             self.send(response).await?;
@@ -162,16 +161,13 @@ impl Stream {
 
     async fn send(&self, response: DeltaDiscoveryResponse) -> Result<(), Status> {
         let resources = response.resources.len() as u64;
-        match self.sink.send_timeout(Ok(response), limits::SEND_TIMEOUT).await {
-            Ok(()) => {
-                self.metrics.responses.inc();
-                self.metrics.resources.inc_by(resources);
-                Ok(())
-            }
-            Err(_) => {
-                self.metrics.cut.inc();
-                Err(Status::unavailable("the client does not read; resync"))
-            }
+        if let Ok(()) = self.sink.send_timeout(Ok(response), limits::SEND_TIMEOUT).await {
+            self.metrics.responses.inc();
+            self.metrics.resources.inc_by(resources);
+            Ok(())
+        } else {
+            self.metrics.cut.inc();
+            Err(Status::unavailable("the client does not read; resync"))
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::support::{
 use hbone::wire::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use tonic::Code;
 
-const DENY: &str = r#"
+const DENY: &str = r"
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: {name: no-web, namespace: shop}
@@ -17,7 +17,7 @@ spec:
   selector: {matchLabels: {app: store}}
   action: DENY
   rules: [{from: [{source: {principals: [cluster.local/ns/shop/sa/web]}}]}]
-"#;
+";
 
 const STORE: &str = "shop/store.shop.svc.cluster.local";
 const POD: &str = "Kubernetes//Pod/shop/store";
@@ -231,4 +231,27 @@ async fn a_stream_ends_at_its_age_and_goes_on_with_what_it_holds() {
     assert_eq!(end.expect_err("ends").code(), Code::Unavailable);
     let mut stream = mesh.discover(&token, again("node-a", ADDRESS, &held)).await;
     assert!(stream.next().await.resources.is_empty());
+}
+
+#[tokio::test]
+async fn a_subscriber_that_never_reads_is_cut_and_resyncs_while_others_go_on() {
+    let mut mesh = Mesh::start(&[("shop.yaml", SHOP)]).await;
+    mesh.running.take().expect("runs").stop().await;
+    let mut config = mesh.config();
+    config.subscriber_patience = std::time::Duration::from_secs(1);
+    mesh.begin_with(config).await;
+    mesh.running().ready().await;
+    let token = mesh.join("node-a").await;
+    let mut stuck = mesh.discover(&token, first("node-a", ADDRESS)).await;
+    let mut reader = mesh.discover(&token, first("node-a", ADDRESS)).await;
+    reader.next().await;
+    tokio::time::timeout(PATIENCE, stuck.requests.closed()).await.expect("cut in time");
+    // What was sent before is still there to be read; then comes the end.
+    let held = versions(&stuck.responses.message().await.expect("no error").expect("the first"));
+    let end = stuck.responses.message().await.expect_err("cut");
+    assert_eq!(end.code(), Code::Unavailable);
+    mesh.write("shop.yaml", &zone(7));
+    assert_eq!(names(&reader.next().await), ["Kubernetes//Pod/shop/web"], "not cut");
+    let mut back = mesh.discover(&token, again("node-a", ADDRESS, &held)).await;
+    assert_eq!(names(&back.next().await), ["Kubernetes//Pod/shop/web"], "resynced");
 }

@@ -2,14 +2,14 @@
 
 use crate::support::{ADDRESS, AUTHORIZATION, Mesh, SHOP, again, first, versions};
 
-const ALLOW: &str = r#"
+const ALLOW: &str = r"
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: {name: web, namespace: shop}
 spec:
   selector: {matchLabels: {app: store}}
   rules: [{from: [{source: {principals: [cluster.local/ns/shop/sa/web]}}]}]
-"#;
+";
 
 async fn started() -> (Mesh, String) {
     let mesh = Mesh::start(&[("policy.yaml", ALLOW), ("shop.yaml", SHOP)]).await;

@@ -33,7 +33,7 @@ pub(crate) const AUTHORIZATION: &str = "type.googleapis.com/istio.security.Autho
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Two nodes with two pods, one service.
-pub(crate) const SHOP: &str = r#"
+pub(crate) const SHOP: &str = r"
 apiVersion: v1
 kind: Namespace
 metadata: {name: shop, labels: {istio.io/dataplane-mode: ambient}}
@@ -64,7 +64,7 @@ spec:
   clusterIP: 10.96.0.7
   selector: {app: store}
   ports: [{name: http, port: 80, targetPort: http}]
-"#;
+";
 
 /// A control plane with its two directories.
 pub(crate) struct Mesh {

@@ -56,9 +56,10 @@ impl LastGood {
             }
             let kept = std::fs::read(&path).ok();
             let kept = kept.and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok());
-            match kept {
-                Some(kept) => out.push((kept.file, kept.objects)),
-                None => warn!(path = %path.display(), "last good state of a file is unreadable"),
+            if let Some(kept) = kept {
+                out.push((kept.file, kept.objects));
+            } else {
+                warn!(path = %path.display(), "last good state of a file is unreadable");
             }
         }
         out.sort();

@@ -1,1 +1,85 @@
+use super::*;
+use crate::model::object::{Key, Kind};
 
+fn files() -> Files {
+    Files::new(Context { mesh_config: Key::new("istio-system", "istio") })
+}
+
+fn namespace(name: &str, label: &str) -> String {
+    format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {{l: {label}}}}}\n")
+}
+
+/// Names of what changed; `-` before what is gone.
+fn names(changes: &Changes) -> Vec<String> {
+    let name = |(name, object): &(ObjectRef, Option<Object>)| {
+        let sign = if object.is_some() { "" } else { "-" };
+        format!("{sign}{}", name.name)
+    };
+    changes.iter().map(name).collect()
+}
+
+#[test]
+fn only_what_differs_is_a_change() {
+    let mut files = files();
+    let two = format!("{}---\n{}", namespace("a", "x"), namespace("b", "x"));
+    assert_eq!(names(&files.set("f", &two)), ["a", "b"]);
+    assert!(files.set("f", &two).is_empty());
+    let changed = format!("{}---\n{}", namespace("b", "y"), namespace("c", "x"));
+    assert_eq!(names(&files.set("f", &changed)), ["-a", "b", "c"]);
+    assert_eq!(names(&files.remove("f")), ["-b", "-c"]);
+    assert!(files.is_empty());
+}
+
+#[test]
+fn of_two_equal_objects_the_first_by_file_counts() {
+    let mut files = files();
+    files.set("b", &namespace("n", "from-b"));
+    assert!(files.problems().is_empty());
+    assert_eq!(names(&files.set("c", &namespace("n", "from-c"))), Vec::<String>::new());
+    let problem = files.problems().remove(0);
+    assert_eq!((problem.file.as_str(), problem.object.as_str()), ("c", "Namespace n"));
+    assert!(problem.message.contains("is in b too"), "{problem:?}");
+    let label = |changes: &Changes| match &changes[0].1 {
+        Some(Object::Namespace(n)) => n.meta.labels["l"].clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(label(&files.set("a", &namespace("n", "from-a"))), "from-a");
+    assert_eq!(label(&files.remove("a")), "from-b");
+    assert_eq!(label(&files.remove("b")), "from-c");
+    assert!(files.problems().is_empty());
+    assert_eq!(names(&files.remove("c")), ["-n"]);
+}
+
+#[test]
+fn one_bad_document_leaves_the_others_alone() {
+    let mut files = files();
+    let with = |middle: &str| {
+        format!("{}---\n{middle}\n---\n{}", namespace("a", "x"), namespace("c", "x"))
+    };
+    files.set("f", &with(&namespace("b", "x")));
+    // Not even YAML: nobody knows which object that was, so everything the file had stays.
+    assert!(files.set("f", &with("a: [")).is_empty());
+    assert_eq!(files.problems()[0].document, 2);
+    // A known object of a wrong type: that one stays as it was, the rest is taken.
+    let wrong = "apiVersion: v1\nkind: Namespace\nmetadata: {name: b, labels: 5}";
+    let newer = with(wrong).replace("name: c", "name: d");
+    assert_eq!(names(&files.set("f", &newer)), ["-c", "d"]);
+    let problem = files.problems().remove(0);
+    assert_eq!(
+        (problem.object.as_str(), problem.field.as_str()),
+        ("Namespace b", "metadata.labels")
+    );
+    assert_eq!(files.len(), 3);
+}
+
+#[test]
+fn what_was_kept_comes_back() {
+    let mut before = files();
+    before.set("f", &namespace("a", "x"));
+    let raw: Vec<String> = before.raw("f").into_iter().map(str::to_owned).collect();
+    let mut after = files();
+    assert_eq!(names(&after.restore("f", &raw)), ["a"]);
+    assert!(after.set("f", &namespace("a", "x")).is_empty(), "nothing changed");
+    let reference = ObjectRef::new(Kind::Namespace, "", "a");
+    assert_eq!(after.all().changes[0].0, reference);
+}

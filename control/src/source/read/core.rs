@@ -179,8 +179,7 @@ fn vips(spec: &k8s::ServiceSpec) -> Result<Vec<IpAddr>> {
 fn service_port(i: usize, port: &k8s::ServicePort) -> Result<ServicePort> {
     let number = port_number(&format!("spec.ports[{i}].port"), port.port)?;
     let target = match &port.target_port {
-        None => TargetPort::Number(number),
-        Some(IntOrString::Int(0)) => TargetPort::Number(number),
+        None | Some(IntOrString::Int(0)) => TargetPort::Number(number),
         Some(IntOrString::Int(n)) => {
             TargetPort::Number(port_number(&format!("spec.ports[{i}].targetPort"), *n)?)
         }

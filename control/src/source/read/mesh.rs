@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{Context, Note, ReadError, check_name, decode, meta};
 use crate::api::mesh::MeshConfigSpec;
 use crate::model::object::{Kind, MeshConfig, Object};
+use crate::source::document;
 
 type Result<T> = std::result::Result<T, ReadError>;
 
@@ -23,9 +24,7 @@ pub(super) fn mesh_config(
     let text = raw.data.unwrap_or_default().remove("mesh").unwrap_or_default();
     let yaml: Value = match text.trim() {
         "" => Value::Object(serde_json::Map::new()),
-        text => serde_saphyr::from_str(text).map_err(|e| {
-            ReadError::field("data.mesh", e.to_string().lines().next().unwrap_or_default())
-        })?,
+        text => document::parse(text).map_err(|e| ReadError::field("data.mesh", e))?,
     };
     let spec: MeshConfigSpec = decode(&yaml, "data.mesh", notes)?;
     let trust_domain = match spec.trust_domain.as_deref() {

@@ -28,9 +28,8 @@ pub(super) fn authorization_policy(value: &Value, notes: &mut Vec<Note>) -> Resu
         rules = if rules.is_empty() { rules } else { vec![Rule::Unreadable] };
     }
     let dry_run = match meta.annotation("istio.io/dry-run") {
-        None => false,
         Some("1" | "t" | "T" | "true" | "TRUE" | "True") => true,
-        Some("0" | "f" | "F" | "false" | "FALSE" | "False") => false,
+        None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => false,
         Some(_) => {
             let field = "metadata.annotations.istio.io/dry-run";
             notes.push(Note::new(field, "is no boolean; the policy is enforced"));

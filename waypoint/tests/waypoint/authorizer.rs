@@ -1,0 +1,167 @@
+//! External authorizers that answer, refuse, hang and die.
+
+use std::time::{Duration, Instant};
+
+use hbone::wire::pb::ambit::waypoint::v1 as pb;
+use hbone::wire::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
+use hbone::wire::pb::envoy::service::auth::v3 as auth;
+use hbone::wire::pb::envoy::service::auth::v3::authorization_server::{
+    Authorization, AuthorizationServer,
+};
+use hbone::wire::pb::envoy::service::auth::v3::check_response::HttpResponse;
+use hbone::wire::pb::envoy::r#type::v3::HttpStatus;
+use hbone::wire::pb::google::rpc::Status;
+use hbone::wire::pb::istio::workload::AppProtocol;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::TcpListenerStream;
+use waypoint::config::store::Kind;
+
+use crate::http1::{application, get, policy, raw};
+use crate::support::{Mesh1, VIP};
+
+/// Decides by the path: `/ok`, `/no`, `/hang`; else it fails.
+struct Engine(mpsc::UnboundedSender<auth::CheckRequest>);
+
+#[tonic::async_trait]
+impl Authorization for Engine {
+    async fn check(
+        &self,
+        request: tonic::Request<auth::CheckRequest>,
+    ) -> Result<tonic::Response<auth::CheckResponse>, tonic::Status> {
+        let request = request.into_inner();
+        let http = request.attributes.clone().and_then(|a| a.request).and_then(|r| r.http);
+        let path = http.map(|http| http.path).unwrap_or_default();
+        let _ = self.0.send(request);
+        match path.as_str() {
+            "/ok" => Ok(tonic::Response::new(allowed())),
+            "/no" => Ok(tonic::Response::new(denied())),
+            "/smuggle" => {
+                let mut answer = allowed();
+                let path = header(":path", "/a/..%2fadmin");
+                answer.http_response = Some(HttpResponse::OkResponse(auth::OkHttpResponse {
+                    headers: vec![path],
+                    ..Default::default()
+                }));
+                Ok(tonic::Response::new(answer))
+            }
+            "/hang" => std::future::pending().await,
+            _ => Err(tonic::Status::permission_denied("broken engine")),
+        }
+    }
+}
+
+fn header(key: &str, value: &str) -> HeaderValueOption {
+    let header = HeaderValue { key: key.to_owned(), value: value.to_owned(), ..Default::default() };
+    HeaderValueOption { header: Some(header), ..Default::default() }
+}
+
+fn allowed() -> auth::CheckResponse {
+    let ok = auth::OkHttpResponse {
+        headers: vec![header("x-user", "ann"), header("x-forwarded-client-cert", "forged")],
+        headers_to_remove: vec!["x-secret".to_owned()],
+        response_headers_to_add: vec![header("x-decided", "yes")],
+        ..Default::default()
+    };
+    auth::CheckResponse { http_response: Some(HttpResponse::OkResponse(ok)), ..Default::default() }
+}
+
+fn denied() -> auth::CheckResponse {
+    let answer = auth::DeniedHttpResponse {
+        status: Some(HttpStatus { code: 401 }),
+        headers: vec![header("www-authenticate", "Ann")],
+        body: "who are you?".to_owned(),
+    };
+    auth::CheckResponse {
+        status: Some(Status { code: 7, ..Default::default() }),
+        http_response: Some(HttpResponse::DeniedResponse(answer)),
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn an_authorizer_decides_and_whatever_else_it_does_refuses() {
+    let mesh = Mesh1::start().await;
+    mesh.service("store", VIP.ip(), AppProtocol::Http11);
+    mesh.service("engine", "10.96.0.9".parse().expect("an address"), AppProtocol::Grpc);
+    let mut seen = application(mesh.pod("store").await.take(), "store");
+    let mut pod = mesh.pod("engine").await;
+    let (asked, mut checks) = mpsc::unbounded_channel();
+    let incoming = TcpListenerStream::new(pod.take());
+    let server =
+        tonic::transport::Server::builder().add_service(AuthorizationServer::new(Engine(asked)));
+    let server = tokio::spawn(server.serve_with_incoming(incoming));
+    configure(&mesh, false);
+
+    let more = "x-user: mallory\r\nx-secret: 1\r\n";
+    // The first check includes the handshakes of two tunnels; it may be late, and then refuses.
+    let answer = until_decided(&mesh, more).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("x-decided: yes\r\n"),
+        "{answer}"
+    );
+    let head = seen.recv().await.expect("a request");
+    assert!(head.contains("x-user: ann\r\n"), "{head}");
+    for gone in ["mallory", "x-secret", "client-cert"] {
+        assert!(!head.contains(gone), "{gone}: {head}");
+    }
+    let check = checks.recv().await.and_then(|c| c.attributes).expect("a check");
+    let source = check.source.expect("a source");
+    assert_eq!(source.principal, "spiffe://cluster.local/ns/shop/sa/web");
+    let destination = check.destination.expect("a destination");
+    assert_eq!(destination.principal, "spiffe://cluster.local/ns/shop/sa/waypoint");
+
+    let answer = raw(&mesh, "web", &get("/no", ""), "who are you?").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 401") && answer.contains("www-authenticate: Ann\r\n"),
+        "{answer}"
+    );
+    assert!(answer.contains("hop=authorizer"), "{answer}");
+    let answer = raw(&mesh, "web", &get("/smuggle", ""), "decide\n").await;
+    assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
+
+    let began = Instant::now();
+    let answer = raw(&mesh, "web", &get("/hang", "Connection: close\r\n"), "").await;
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("did not decide"), "{answer}");
+    assert!(began.elapsed() < Duration::from_secs(2), "the default deadline is 50 ms");
+    let answer = raw(&mesh, "web", &get("/fails", "Connection: close\r\n"), "").await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+
+    server.abort();
+    let _ = server.await;
+    let answer = raw(&mesh, "web", &get("/ok", "Connection: close\r\n"), "").await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "a dead authorizer: {answer}");
+    while let Ok(head) = seen.try_recv() {
+        assert!(head.starts_with("GET /ok "), "only what was allowed came through: {head}");
+    }
+    configure(&mesh, true);
+    let answer = raw(&mesh, "web", &get("/fails", ""), "\r\n\r\nstore").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "the provider fails open: {answer}");
+}
+
+async fn until_decided(mesh: &Mesh1, more: &str) -> String {
+    for _ in 0..20 {
+        let answer =
+            raw(mesh, "web", &get("/ok", &format!("{more}Connection: close\r\n")), "").await;
+        if answer.starts_with("HTTP/1.1 200") {
+            return answer;
+        }
+    }
+    panic!("the authorizer never decided in time");
+}
+
+fn configure(mesh: &Mesh1, fail_open: bool) {
+    let provider = pb::Provider {
+        object: Some(pb::ObjectRef { name: "engine".to_owned(), ..Default::default() }),
+        service: Some(pb::ServiceRef {
+            namespace: "shop".to_owned(),
+            hostname: "engine.shop.svc.cluster.local".to_owned(),
+        }),
+        port: 80,
+        fail_open,
+        ..Default::default()
+    };
+    mesh.configure(Kind::Provider, "ExtensionProvider/istio-system/engine", &provider);
+    let custom = policy(pb::PolicyAction::Custom, pb::PolicyRule::default());
+    let custom = pb::Policy { provider: "engine".to_owned(), ..custom };
+    mesh.configure(Kind::Policy, "AuthorizationPolicy/shop/guard", &custom);
+}

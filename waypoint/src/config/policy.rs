@@ -126,3 +126,6 @@ impl Target {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,3 +150,6 @@ impl Retry {
 pub(crate) fn duration(wire: &prost_types::Duration) -> Option<Duration> {
     Duration::try_from(*wire).ok().filter(|d| !d.is_zero())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! The choice of an endpoint: pure (docs/wire.md, "Endpoint choice").
+//! The choice of an endpoint: pure (docs/wire.md, "Load balancing").
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The call by which a CNI plugin tells the node agent of a new pod.
 //!
-//! docs/wire.md, "CNI call".
+//! docs/wire.md, "The CNI call".
 
 use std::io;
 use std::net::IpAddr;

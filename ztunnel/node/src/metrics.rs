@@ -1,4 +1,4 @@
-//! The agent's metrics (docs/wire.md, "Metrics").
+//! The agent's metrics (docs/wire.md, "Telemetry").
 
 use std::sync::atomic::AtomicU64;
 

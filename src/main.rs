@@ -2,11 +2,13 @@
 //!
 //! A file per subcommand:
 //!
+//! - [`demo`]: a whole mesh on this machine, shown at work
 //! - [`exec`]: a command inside a pod of a running mesh
 //! - [`node`]: one machine of a mesh: agent, ztunnel and waypoints
 //! - [`daemons`]: the programs of a mesh, so that one build is enough
 
 mod daemons;
+mod demo;
 mod exec;
 mod node;
 
@@ -29,6 +31,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show a whole mesh at work on this machine: two nodes, a shop, real programs
+    Demo(demo::Options),
+
     /// Run a command inside a pod or node of a running demo
     ///
     /// The pod is NAMESPACE/NAME, or a NAME that only one pod has, as in
@@ -49,19 +54,30 @@ enum Command {
     #[command(hide = true)]
     Ztunnel,
 
+    /// Run a waypoint; its settings are environment variables
+    #[command(hide = true)]
+    Waypoint,
+
     /// Run the node agent
     #[command(hide = true)]
     NodeAgent(Box<ztunnel_node::service::AgentOptions>),
+
+    /// Run a program of the demo's shop
+    #[command(hide = true, subcommand)]
+    Shop(shop::Program),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        // These two are programs of their own, down to their log and their runtime.
+        // These are programs of their own, down to their log and their runtime.
         Command::Ztunnel => ztunnel::main_from_env(),
+        Command::Waypoint => report(waypoint::app::run_from_env().map(|()| ExitCode::SUCCESS)),
+        Command::Demo(options) => report(demo::run(&options)),
         Command::Exec(options) => report(exec::run(&options)),
         Command::Node(options) => logged(node::run(*options)),
         Command::Control(cli) => logged(daemons::control(*cli)),
         Command::NodeAgent(options) => logged(daemons::node_agent(*options)),
+        Command::Shop(program) => logged(program.run()),
     }
 }
 

@@ -25,6 +25,7 @@ mod pool;
 mod read_ahead;
 mod server;
 mod stream;
+mod write_behind;
 
 pub use client::{Dial, Direct};
 pub use config::{ConfigError, TunnelConfig};

@@ -19,6 +19,7 @@ use tokio_rustls::TlsConnector;
 use super::keepalive;
 use super::read_ahead::ReadAhead;
 use super::stream::Tunnel;
+use super::write_behind::{Turns, WriteBehind};
 use super::{TunnelConfig, TunnelError};
 use crate::identity::SpiffeId;
 use crate::tls::{ALPN_H2, WorkloadCertificate};
@@ -180,6 +181,7 @@ async fn start<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let turns = Turns::default();
     let (send, mut driver) = h2::client::Builder::new()
         .enable_push(false)
         .initial_window_size(config.stream_window)
@@ -190,7 +192,7 @@ where
         .initial_max_send_streams(config.max_streams_opened.into())
         .header_table_size(4096)
         .data_frame_budget(config.client_window() as usize)
-        .handshake::<_, Bytes>(stream)
+        .handshake::<_, Bytes>(WriteBehind::new(stream, turns.clone()))
         .await
         .map_err(|e| TunnelError::Http2 { peer, reason: e.to_string() })?;
     let pings = driver.ping_pong();
@@ -213,7 +215,7 @@ where
         let mut idle = Box::pin(until_idle(&watched, &config));
         let mut dead = Box::pin(dead);
         let ended = tokio::select! {
-            result = &mut driver => { log_end(peer, result); true }
+            result = turns.of(|cx| Pin::new(&mut driver).poll(cx)) => { log_end(peer, result); true }
             () = &mut dead => { tracing::warn!(%peer, "tunnel peer does not answer PING"); true }
             () = &mut idle => false,
         };
@@ -224,7 +226,7 @@ where
         if !ended {
             // The pool has let go of its handle: this ends when the last tunnel does.
             tokio::select! {
-                result = driver => log_end(peer, result),
+                result = turns.of(|cx| Pin::new(&mut driver).poll(cx)) => log_end(peer, result),
                 () = dead => {}
             }
         }

@@ -20,6 +20,7 @@ use tokio_rustls::server::TlsStream;
 use super::keepalive;
 use super::read_ahead::ReadAhead;
 use super::stream::{StreamError, Tunnel};
+use super::write_behind::{Turns, WriteBehind};
 use super::{TunnelConfig, TunnelError};
 use crate::identity::SpiffeId;
 use crate::tls::{ALPN_H2, leaf_identity};
@@ -164,6 +165,8 @@ where
 {
     let failed = |e: h2::Error| TunnelError::Http2 { peer: peer_addr, reason: e.to_string() };
     let limit = config.connect_timeout;
+    let turns = Turns::default();
+    let stream = WriteBehind::new(stream, turns.clone());
     let mut connection = timeout(limit, builder(config).handshake::<_, Bytes>(stream))
         .await
         .map_err(|_| TunnelError::HandshakeTimeout { peer: peer_addr, timeout: limit })?
@@ -179,7 +182,7 @@ where
     let mut draining = false;
     loop {
         tokio::select! {
-            next = connection.accept() => match next {
+            next = turns.of(|cx| connection.poll_accept(cx)) => match next {
                 None => return Ok(()),
                 Some(Err(e)) if is_ordinary_end(&e) => return Ok(()),
                 Some(Err(e)) => return Err(failed(e)),

@@ -52,7 +52,7 @@ const SHOW: &str = "AMBIT_BED_SHOW";
 macro_rules! scenario {
     () => {};
     ($(#[$meta:meta])* within $seconds:literal;
-     async fn $name:ident($bed:ident: $type:ty) $(-> $result:ty)? $body:block $($rest:tt)*) => {
+     async fn $name:ident($bed:ident: $type:ty $(,)?) $(-> $result:ty)? $body:block $($rest:tt)*) => {
         $(#[$meta])*
         #[test]
         fn $name() {
@@ -67,7 +67,7 @@ macro_rules! scenario {
         }
         $crate::scenario! { $($rest)* }
     };
-    ($(#[$meta:meta])* async fn $name:ident($bed:ident: $type:ty) $(-> $result:ty)? $body:block
+    ($(#[$meta:meta])* async fn $name:ident($bed:ident: $type:ty $(,)?) $(-> $result:ty)? $body:block
      $($rest:tt)*) => {
         $crate::scenario! {
             $(#[$meta])* within 120;

@@ -11,7 +11,9 @@
 //! - [`record`]: a connection's one record: metrics and log
 //! - [`app`]: all tasks, wired in one place
 //! - [`config`]: what the environment says
+//! - [`allocator`]: what becomes of freed buffers
 
+pub mod allocator;
 pub mod app;
 pub mod cert;
 pub mod config;
@@ -29,6 +31,7 @@ use hbone::telemetry::Logging;
 /// The whole program: log, settings, proxy. Settings come from the environment only, so that
 /// a node proxy can be swapped for another of the same contract.
 pub fn main_from_env() -> ExitCode {
+    let kept = allocator::keep_buffers();
     let logging = match Logging::from_env() {
         Ok(logging) => logging,
         Err(error) => {
@@ -36,6 +39,9 @@ pub fn main_from_env() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if !kept {
+        tracing::warn!("the allocator gives every buffer back; bulk transfers cost more");
+    }
     let result = config::Config::from_env()
         .map_err(anyhow::Error::from)
         .and_then(|config| app::run(config, &logging));

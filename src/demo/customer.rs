@@ -68,10 +68,7 @@ impl Customer {
             }
             Err(_) => false,
         });
-        let late = match waited.await {
-            Ok(_) => return Ok(last),
-            Err(late) => late,
-        };
+        let Err(late) = waited.await else { return Ok(last) };
         let words = last.failures.last().map_or("", |failure| failure.why.as_str());
         Err(late).context(format!("the customer has {} answers; last failure: {words:?}", last.ok))
     }

@@ -4,6 +4,14 @@ use super::narrator::Narrator;
 use super::place::Place;
 use super::stage::Stage;
 
+/// Files that are worth a change, and what it does.
+const FILES: [(&str, &str); 4] = [
+    ("namespace.shop.yaml", "Without the label dataplane-mode the shop leaves the mesh."),
+    ("authorizationpolicy.shop.orders-paths.yaml", "Add /admin to its paths."),
+    ("httproute.shop.payments-canary.yaml", "Move the weights of payments v1 and v2."),
+    ("relations.txt", "What the policy engine knows: who may read or write what."),
+];
+
 /// Tells it.
 pub(super) fn tell(narrator: &mut Narrator, stage: &Stage, place: &Place) {
     let ambit = program();
@@ -15,16 +23,19 @@ pub(super) fn tell(narrator: &mut Narrator, stage: &Stage, place: &Place) {
         narrator.command(format!("{ambit} exec shop/web -- curl -s http://catalogue.shop/"));
     }
     narrator.command(format!("{ambit} exec infra -- tcpdump -nAi to-node-b port 15008"));
-    let directory = place.path().display();
+    let manifests = place.path().join("manifests");
     narrator.note("");
-    narrator.note("Change a file below; the mesh reads it again by itself:");
-    narrator.command(format!("{directory}/manifests/"));
-    narrator.note("Enrolment is a label in namespace.shop.yaml.");
-    if stage.engine.is_some() {
-        narrator.note("Who may do what is in relations.txt, which the policy engine reads.");
+    narrator.note("Change or remove a file; the mesh follows within a second:");
+    for (file, effect) in FILES {
+        let file = manifests.join(file);
+        if file.is_file() {
+            narrator.command(file.display());
+            narrator.note(effect);
+        }
     }
-    narrator.note("Logs of every program, ztunnels under their node's name:");
-    narrator.command(format!("{directory}/logs/"));
+    narrator.note("");
+    narrator.note("Logs of every program, a ztunnel's under its node's name:");
+    narrator.command(format!("{}/logs/", place.path().display()));
 }
 
 /// This program as a person would type it here.

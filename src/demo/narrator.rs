@@ -2,7 +2,7 @@
 //! terminal, plain lines elsewhere.
 
 use std::fmt::Display;
-use std::io::{IsTerminal as _, Write as _, stdout};
+use std::io::{IsTerminal as _, Stdout, Write as _, stdout};
 use std::time::Duration;
 
 /// Columns of a line.
@@ -20,6 +20,7 @@ const CLEAR: &str = "\r\x1b[2K";
 
 /// Writes to standard output.
 pub(crate) struct Narrator {
+    out: Stdout,
     terminal: bool,
     colour: bool,
 }
@@ -27,9 +28,10 @@ pub(crate) struct Narrator {
 impl Narrator {
     /// One that suits what standard output is.
     pub(crate) fn new() -> Self {
-        let terminal =
-            stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
-        Self { terminal, colour: terminal && std::env::var_os("NO_COLOR").is_none() }
+        let out = stdout();
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let terminal = out.is_terminal() && !dumb;
+        Self { out, terminal, colour: terminal && std::env::var_os("NO_COLOR").is_none() }
     }
 
     fn paint(&self, colour: &str, text: impl Display) -> String {
@@ -37,14 +39,14 @@ impl Narrator {
     }
 
     /// A reader that went away is no reason to stop.
-    fn print(text: impl Display) {
-        let mut out = stdout().lock();
+    fn print(&self, text: impl Display) {
+        let mut out = self.out.lock();
         let _ = writeln!(out, "{text}").and_then(|()| out.flush());
     }
 
     /// The first words.
     pub(crate) fn opening(&self) {
-        Self::print(self.paint(BOLD, "Ambit demo"));
+        self.print(self.paint(BOLD, "Ambit demo"));
         self.note(
             "Two nodes, a shop of small programs that know nothing of a mesh, and a customer \
              who orders a lamp 20 times a second. Everything lives in network namespaces of \
@@ -55,13 +57,13 @@ impl Narrator {
     /// A scene begins.
     pub(crate) fn scene(&self, number: usize, of: usize, name: &str, title: &str) {
         let head = format!("{number}/{of} {name}");
-        Self::print(format!("\n{}  {title}", self.paint(BOLD, head)));
+        self.print(format!("\n{}  {title}", self.paint(BOLD, head)));
     }
 
     /// Words between the facts.
     pub(crate) fn note(&self, text: &str) {
         for line in wrap(text, WIDTH - 2) {
-            Self::print(format!("  {line}"));
+            self.print(format!("  {line}"));
         }
     }
 
@@ -75,9 +77,9 @@ impl Narrator {
         let indent = mark.chars().count() + 3;
         for (number, line) in wrap(text, WIDTH - indent).into_iter().enumerate() {
             if number == 0 {
-                Self::print(format!("  {} {line}", self.paint(colour, mark)));
+                self.print(format!("  {} {line}", self.paint(colour, mark)));
             } else {
-                Self::print(format!("{:indent$}{line}", ""));
+                self.print(format!("{:indent$}{line}", ""));
             }
         }
     }
@@ -85,13 +87,13 @@ impl Narrator {
     /// Something to look at, as it is.
     pub(crate) fn show(&self, lines: impl IntoIterator<Item = impl Display>) {
         for line in lines {
-            Self::print(self.paint(DIM, format!("     {line}")));
+            self.print(self.paint(DIM, format!("     {line}")));
         }
     }
 
     /// A command to type or a file to open, as it is.
     pub(crate) fn command(&self, text: impl Display) {
-        Self::print(format!("    {}", self.paint(BOLD, text)));
+        self.print(format!("    {}", self.paint(BOLD, text)));
     }
 
     /// A scene could not be verified.
@@ -106,12 +108,12 @@ impl Narrator {
     /// The last words, when all is well.
     pub(crate) fn closing(&self, scenes: usize, seconds: f64) {
         let text = format!("All {scenes} scenes verified in {seconds:.1} s.");
-        Self::print(format!("\n{}", self.paint(BOLD, text)));
+        self.print(format!("\n{}", self.paint(BOLD, text)));
     }
 
     /// Somebody pressed Ctrl-C.
     pub(crate) fn interrupted(&self) {
-        Self::print("\nInterrupted; everything is taken down.");
+        self.print("\nInterrupted; everything is taken down.");
     }
 
     /// Waits for `work`; a terminal sees that something is going on.
@@ -137,7 +139,7 @@ impl Narrator {
     }
 
     fn draw(&self, text: &str) {
-        let mut out = stdout().lock();
+        let mut out = self.out.lock();
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
 }

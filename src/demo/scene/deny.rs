@@ -47,7 +47,7 @@ pub(super) async fn play(narrator: &Narrator, stage: &Stage) -> anyhow::Result<(
     let line = narrator.wait("reading the access log", line.into_future()).await?;
     let error = line.get("error").and_then(serde_json::Value::as_str).unwrap_or("?");
     narrator.fact("web's node names the policy in its access log");
-    narrator.show([format!("policy={SHOP}/{NAME} error={error:?}")]);
+    narrator.show([format!("policy={SHOP}/{NAME}"), format!("error={error:?}")]);
 
     let lifted = customer.tally().await?;
     stage.mesh.remove("AuthorizationPolicy", SHOP, NAME)?;

@@ -38,7 +38,8 @@ async fn plaintext(narrator: &Narrator, stage: &Stage) -> anyhow::Result<()> {
     let recording = capture.stop().await?;
     let (flow, said) = bytes::spoken(&recording, REQUEST)
         .context("no plaintext order was seen between the nodes")?;
-    narrator.fact(format!("before: anybody between the nodes reads {} > {}", flow.from, flow.to));
+    narrator.fact("before: anybody between the nodes reads every order");
+    narrator.show([format!("{} > {}", flow.from, flow.to)]);
     narrator.show(bytes::dump(said.get(..SHOWN).unwrap_or(&said)));
     Ok(())
 }
@@ -78,7 +79,8 @@ async fn only_tls(narrator: &Narrator, stage: &Stage) -> anyhow::Result<()> {
     let found = bytes::record(&recording, HBONE);
     let (flow, record) = found.context("no record of a tunnel was seen")?;
     narrator
-        .fact(format!("after: {seen} bytes, all TLS to port {HBONE}: {} > {}", flow.from, flow.to));
+        .fact(format!("after: {seen} bytes between the nodes, all of them TLS to port {HBONE}"));
+    narrator.show([format!("{} > {}", flow.from, flow.to)]);
     narrator.show(bytes::dump(record.get(..SHOWN).unwrap_or(&record)));
     Ok(())
 }

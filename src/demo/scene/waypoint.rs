@@ -46,7 +46,10 @@ pub(super) async fn play(narrator: &Narrator, stage: &mut Stage) -> anyhow::Resu
         .with("response_code", 200)
         .with("src.identity", stage.pod("web")?.identity());
     narrator.wait("orders go through the waypoint", line.into_future()).await?;
-    let after = narrator.wait("the customer is content", stage.customer.content(10)).await?;
+    let settled = stage
+        .customer
+        .until("the customer is content", |tally| tally.ok >= before.ok + 30 && tally.streak >= 10);
+    let after = narrator.wait("the customer is content", settled).await?;
     narrator.note("Service orders has the label:");
     narrator.show([format!("+ {USE_WAYPOINT}: {NAME}")]);
     let (orders, failed) = (after.ok - before.ok, after.failed - before.failed);
@@ -54,6 +57,8 @@ pub(super) async fn play(narrator: &Narrator, stage: &mut Stage) -> anyhow::Resu
         "orders pass through the waypoint, which knows web; {failed} of {} failed meanwhile",
         orders + failed
     ));
+    let whys = after.failures.iter().filter(|failure| failure.at_ms >= before.now_ms);
+    narrator.show(whys.map(|failure| format!("customer: {}", failure.why)));
 
     narrator.wait("a policy on paths", paths(stage)).await?;
     narrator.fact("an ALLOW policy: web may GET /orders (200), but not /admin (403)");
@@ -117,10 +122,12 @@ async fn around(narrator: &Narrator, stage: &Stage) -> anyhow::Result<()> {
     match stage.curl("web", &url).await {
         Ok((200, body)) => anyhow::bail!("the pod's own address answered: {body}"),
         Ok((status, _)) => {
-            narrator.fact(format!("nor by the pod's own address, {url}: {status}"));
+            narrator.fact(format!("not around it either, by the pod's own address: {status}"));
+            narrator.show([url]);
         }
         Err(error) => {
-            narrator.fact(format!("nor by the pod's own address, {url}: refused"));
+            narrator.fact("not around it either, by the pod's own address: refused");
+            narrator.show([url]);
             let words = error.to_string();
             narrator.show(words.lines().filter(|line| line.contains("curl:")).take(1));
         }

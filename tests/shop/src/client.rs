@@ -19,7 +19,7 @@ pub enum CallError {
     #[error("{0:?} is no URL; write http://HOST[:PORT]/PATH")]
     Url(String),
     /// No connection.
-    #[error("no connection to {host}: {source}")]
+    #[error("no connection to {host}")]
     Connect {
         /// Host and port.
         host: String,
@@ -27,7 +27,7 @@ pub enum CallError {
         source: std::io::Error,
     },
     /// The connection or the answer broke.
-    #[error("{host} did not answer: {source}")]
+    #[error("{host} did not answer")]
     Broken {
         /// Host and port.
         host: String,
@@ -42,6 +42,20 @@ pub enum CallError {
         /// The time it had.
         limit: Duration,
     },
+}
+
+impl CallError {
+    /// The message with those of its causes.
+    pub fn words(&self) -> String {
+        let mut words = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            words.push_str(": ");
+            words.push_str(&error.to_string());
+            cause = error.source();
+        }
+        words
+    }
 }
 
 /// What came back.

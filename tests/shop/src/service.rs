@@ -164,7 +164,7 @@ struct Refusal {
 
 impl From<CallError> for Refusal {
     fn from(error: CallError) -> Self {
-        Self { status: StatusCode::BAD_GATEWAY, words: error.to_string(), answer: None }
+        Self { status: StatusCode::BAD_GATEWAY, words: error.words(), answer: None }
     }
 }
 

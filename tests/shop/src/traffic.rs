@@ -78,7 +78,7 @@ pub async fn run(plan: Plan) -> anyhow::Result<()> {
 /// The version of payments that took part.
 async fn order(url: &str, number: u64, limit: Duration) -> Result<String, String> {
     let id = format!("customer-{number}");
-    let reply = client::get(url, &id, limit).await.map_err(|error| error.to_string())?;
+    let reply = client::get(url, &id, limit).await.map_err(|error| error.words())?;
     let answer: Option<Answer> = serde_json::from_slice(&reply.body).ok();
     match answer {
         Some(answer) if reply.status.is_success() => {

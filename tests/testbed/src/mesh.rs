@@ -13,6 +13,8 @@
 //! - [`namespace`]: namespaces and their labels: enrolment is one
 //! - [`pod`]: pods, their manifests, their programs
 //! - [`service`]: services with addresses and names
+//! - [`pair`]: the usual case, a client and a server
+//! - [`talk`]: connections of the test itself
 //! - [`waypoint`]: Gateways and the pods that serve them
 //! - [`logs`], [`metrics`], [`page`]: what the programs say
 //!
@@ -27,8 +29,10 @@ pub mod metrics;
 pub mod namespace;
 pub mod options;
 pub mod page;
+pub mod pair;
 pub mod pod;
 pub mod service;
+pub mod talk;
 pub mod waypoint;
 pub mod ztunnel;
 
@@ -46,8 +50,10 @@ pub use logs::{LogQuery, Mark};
 pub use machine::Machine;
 pub use metrics::Metrics;
 pub use options::MeshOptions;
+pub use pair::Pair;
 pub use pod::{MeshPod, PodRequest};
 pub use service::{MeshService, ServiceRequest};
+pub use talk::Chat;
 pub use ztunnel::Ztunnel;
 
 use crate::announce::AnnounceError;
@@ -113,7 +119,8 @@ pub enum MeshError {
     },
 }
 
-/// A running mesh. A clone is the same mesh; the programs end with the last one.
+/// A running mesh. A clone is the same mesh; the programs end with the last clone, and a
+/// [`MeshPod`] holds one.
 #[derive(Clone)]
 pub struct Mesh {
     pub(crate) inner: Arc<Inner>,
@@ -134,7 +141,7 @@ pub(crate) struct State {
     pub(crate) namespaces: BTreeMap<String, BTreeMap<String, String>>,
     /// Services so far; each has its number in its addresses.
     pub(crate) services: u16,
-    pub(crate) pods: BTreeMap<String, MeshPod>,
+    pub(crate) pods: BTreeMap<String, Arc<pod::Shared>>,
 }
 
 impl Inner {

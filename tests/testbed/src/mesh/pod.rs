@@ -5,12 +5,12 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Inner, Mesh, MeshError, PATIENCE};
+use super::{Mesh, MeshError, PATIENCE};
 use crate::bed::{Pod, PodSpec};
 use crate::manifests;
 use crate::netns::Netns;
@@ -47,7 +47,8 @@ impl Mesh {
 
     /// A pod that was made before.
     pub fn find_pod(&self, name: &str) -> Option<MeshPod> {
-        self.inner.lock().pods.get(name).cloned()
+        let shared = self.inner.lock().pods.get(name).cloned();
+        shared.map(|shared| MeshPod { mesh: self.clone(), shared })
     }
 }
 
@@ -97,18 +98,15 @@ impl PodRequest {
         };
         mesh.apply(&manifests::service_account(namespace, &account))?;
         let pod = mesh.bed().pod_with(PodSpec::new(&name, machine.node()))?;
-        let shared = Shared {
-            pod,
-            account,
-            labels: Mutex::new(labels),
-            mesh: Arc::downgrade(&mesh.inner),
-            programs: Mutex::default(),
-        };
-        let pod = MeshPod { shared: Arc::new(shared) };
-        pod.write_manifest(&mesh)?;
+        let run_dir = machine.run_dir();
+        let shared =
+            Shared { pod, account, labels: Mutex::new(labels), programs: Mutex::default() };
+        let pod = MeshPod { mesh, shared: Arc::new(shared) };
+        pod.write_manifest()?;
         // The container runtime's call comes before any program of the pod.
-        pod.announce(&machine.run_dir()).await?;
-        mesh.inner.lock().pods.insert(name, pod.clone());
+        pod.announce(&run_dir).await?;
+        let mesh = &pod.mesh;
+        mesh.inner.lock().pods.insert(name, Arc::clone(&pod.shared));
         mesh.bed().host(&format!("{}.{}.pod", pod.name(), pod.namespace()), &pod.ips())?;
         if echo {
             pod.echo(7).await?;
@@ -129,17 +127,18 @@ impl IntoFuture for PodRequest {
     }
 }
 
-/// A pod of the mesh; everything of the testbed's [`Pod`] is there too. A clone is the same pod.
+/// A pod of the mesh; everything of the testbed's [`Pod`] is there too. A clone is the same
+/// pod. It holds its mesh, and the mesh holds the pod's programs.
 #[derive(Clone)]
 pub struct MeshPod {
+    mesh: Mesh,
     shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     pod: Pod,
     account: String,
     labels: Mutex<BTreeMap<String, String>>,
-    mesh: Weak<Inner>,
     programs: Mutex<Vec<Process>>,
 }
 
@@ -152,18 +151,11 @@ impl Deref for MeshPod {
 }
 
 impl MeshPod {
-    fn mesh(&self) -> Result<Mesh, MeshError> {
-        let inner = self.shared.mesh.upgrade();
-        let missing =
-            || MeshError::Missing { object: "mesh of", name: self.full_name().to_owned() };
-        Ok(Mesh { inner: inner.ok_or_else(missing)? })
-    }
-
-    fn write_manifest(&self, mesh: &Mesh) -> Result<(), MeshError> {
+    fn write_manifest(&self) -> Result<(), MeshError> {
         let labels = self.shared.labels.lock().unwrap_or_else(PoisonError::into_inner);
         let pairs: Vec<(&str, &str)> =
             labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        mesh.apply(&manifests::pod(self, &self.shared.account, &pairs))
+        self.mesh.apply(&manifests::pod(self, &self.shared.account, &pairs))
     }
 
     /// Its identity, `spiffe://cluster.local/ns/NAMESPACE/sa/ACCOUNT`.
@@ -184,9 +176,9 @@ impl MeshPod {
     /// The proxy of its node.
     ///
     /// # Errors
-    /// `Missing` if the mesh has ended.
+    /// `Missing` if the mesh has no such node.
     pub fn ztunnel(&self) -> Result<super::Ztunnel, MeshError> {
-        Ok(self.mesh()?.node(self.node().name())?.ztunnel())
+        Ok(self.mesh.node(self.node().name())?.ztunnel())
     }
 
     /// Sets a label of the pod, or takes it away.
@@ -201,7 +193,7 @@ impl MeshPod {
                 None => drop(labels.remove(key)),
             }
         }
-        self.write_manifest(&self.mesh()?)
+        self.write_manifest()
     }
 
     /// Waits until every ztunnel reaches it through a tunnel.
@@ -221,7 +213,7 @@ impl MeshPod {
     }
 
     async fn everywhere(&self, protocol: &str) -> Result<Duration, MeshError> {
-        let (mesh, uid) = (self.mesh()?, self.workload());
+        let (mesh, uid) = (&self.mesh, self.workload());
         let what = format!("every ztunnel knows {} with protocol {protocol}", self.full_name());
         let is = |dump: &Value| {
             let text = |workload: &Value, key: &str, wanted: &str| {
@@ -317,9 +309,8 @@ impl MeshPod {
     /// # Errors
     /// `Bed` if the network namespace cannot be removed.
     pub async fn delete(&self) -> Result<(), MeshError> {
-        let mesh = self.mesh()?;
-        mesh.inner.lock().pods.remove(self.full_name());
-        mesh.remove("Pod", self.namespace(), self.name())?;
+        self.mesh.inner.lock().pods.remove(self.full_name());
+        self.mesh.remove("Pod", self.namespace(), self.name())?;
         self.shared.programs.lock().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(self.shared.pod.remove().await?)
     }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Mesh, MeshError};
+use super::{Mesh, MeshError, PATIENCE};
 use crate::manifests;
 
 /// Services in one mesh.
@@ -48,6 +49,25 @@ impl Mesh {
             selector: BTreeMap::from([("app".to_owned(), name.to_owned())]),
             labels: BTreeMap::new(),
         }
+    }
+
+    /// Waits until every ztunnel knows a service with an endpoint.
+    ///
+    /// # Errors
+    /// `Late` with the logs.
+    pub async fn has_service(&self, service: &MeshService) -> Result<Duration, MeshError> {
+        let what = format!("every ztunnel knows an endpoint of {}", service.host);
+        let is = |dump: &Value| {
+            let services = dump.get("services").and_then(Value::as_array);
+            services.is_some_and(|all| {
+                all.iter().any(|one| {
+                    let host = one.get("hostname").and_then(Value::as_str);
+                    let endpoints = one.get("endpoints").and_then(Value::as_object);
+                    host == Some(&service.host) && endpoints.is_some_and(|all| !all.is_empty())
+                })
+            })
+        };
+        self.inner.until(what, PATIENCE, async || self.every_dump(is).await).await
     }
 }
 

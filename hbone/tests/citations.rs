@@ -1,5 +1,5 @@
-//! Every section of the wire contract that the sources cite exists: a reader who follows a
-//! docstring finds what it promises.
+//! What one file says about another is true: sections of the wire contract that docstrings
+//! cite, and tests that the README names, exist.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,20 @@ fn a_section_has_one_heading() {
     let mut seen = BTreeSet::new();
     let twice: Vec<&str> = headings(&contract).filter(|heading| !seen.insert(*heading)).collect();
     assert!(twice.is_empty(), "{twice:?}");
+}
+
+#[test]
+fn every_test_that_the_readme_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let readme = std::fs::read_to_string(root.join("README.md")).expect("README.md");
+    let named: Vec<_> = readme.split('`').filter_map(|word| word.split_once(".rs::")).collect();
+    let gone = named.iter().filter(|(file, test)| {
+        let text = std::fs::read_to_string(root.join(file).with_extension("rs"));
+        !text.is_ok_and(|text| text.contains(&format!("fn {test}(")))
+    });
+    let gone: Vec<String> = gone.map(|(file, test)| format!("{file}.rs has no {test}")).collect();
+    assert!(gone.is_empty(), "README.md names tests that are not there: {}", gone.join("\n"));
+    assert!(named.len() > 10, "only {} tests were found: the search is broken", named.len());
 }
 
 #[test]

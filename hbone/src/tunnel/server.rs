@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -193,10 +194,9 @@ where
                     };
                     let (head, recv) = request.into_parts();
                     let call = handler(Incoming { head, recv, respond });
-                    tokio::spawn(async move {
-                        call.await;
-                        drop(permit);
-                    });
+                    // Not an async block: that would hold the call twice, as what it
+                    // captured and as what it awaits.
+                    tokio::spawn(call.map(move |()| drop(permit)));
                 }
             },
             () = &mut dead => {

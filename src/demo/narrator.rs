@@ -84,10 +84,14 @@ impl Narrator {
         }
     }
 
-    /// Something to look at, as it is.
+    /// Something to look at, as it is; only a line that is too long is broken.
     pub(crate) fn show(&self, lines: impl IntoIterator<Item = impl Display>) {
         for line in lines {
-            self.print(self.paint(DIM, format!("     {line}")));
+            let line = line.to_string();
+            let short = line.chars().count() <= WIDTH - 5;
+            for part in if short { vec![line] } else { wrap(&line, WIDTH - 5) } {
+                self.print(self.paint(DIM, format!("     {part}")));
+            }
         }
     }
 

@@ -219,8 +219,9 @@ fn serve_catalogue(pod: &MeshPod, nginx: &Path, files: &Path) -> anyhow::Result<
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("  {kind}_temp_path {at}/{kind};\n"))
         .concat();
+    // In a user namespace no other user is there to own the temporary files.
     let configuration = format!(
-        "daemon off;\nmaster_process off;\npid {at}/nginx.pid;\nerror_log stderr;\n\
+        "user root root;\ndaemon off;\nmaster_process off;\npid {at}/nginx.pid;\nerror_log stderr;\n\
          events {{}}\nhttp {{\n  access_log off;\n{temporary}  server {{\n    \
          listen {PORT};\n    listen [::]:{PORT};\n    default_type text/plain;\n    \
          location / {{ return 200 \"One lamp, 25 EUR.\\n\"; }}\n  }}\n}}\n"

@@ -15,8 +15,8 @@ use super::waypoint::{NAME, NODE, USE_WAYPOINT};
 const ORDERS: u64 = 300;
 /// Of a hundred.
 const SHARE: u64 = 10;
-/// Three standard deviations of a tenth of 300, in orders.
-const SPREAD: u64 = 16;
+/// Four standard deviations of a tenth of 300, in orders: chance fails one run in 15,000.
+const SPREAD: u64 = 21;
 /// How long the orders may take.
 const PATIENCE: Duration = Duration::from_secs(40);
 

@@ -105,6 +105,7 @@ impl App {
             WorkloadMetrics::register(&mut self.registry),
             self.readiness.task(WorkloadManager::<Pods>::TASK),
         );
+        logging.register(&mut self.registry);
         let Self { shared, readiness, registry, quit } = self;
         let served = Served { shared: Arc::clone(&shared), pods, view: agent.view() };
         servers::start(&served, readiness, registry, logging, &quit).await?;

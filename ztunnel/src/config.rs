@@ -43,8 +43,9 @@ pub struct Config {
     pub xds_root_ca: String,
     /// What the certificate server's certificate chains to. `CA_ROOT_CA`, path or PEM.
     pub ca_root_ca: String,
-    /// Token file, or the token itself. `AUTH_TOKEN`.
-    pub auth_token: String,
+    /// Token file, or the token itself. `AUTH_TOKEN`, default the file
+    /// [`Config::TOKEN_FILE`] if it is there, else no token.
+    pub auth_token: Option<String>,
     /// A file with static state instead of discovery. `LOCAL_XDS_PATH`.
     pub local_xds_path: Option<PathBuf>,
     /// Requested life of certificates. `SECRET_TTL`, such as `24h` or `90s`, default 24 h.
@@ -138,6 +139,9 @@ impl<F: Fn(&str) -> Option<String>> Env<F> {
 }
 
 impl Config {
+    /// Where Kubernetes puts the proxy's own token.
+    pub const TOKEN_FILE: &str = "./var/run/secrets/tokens/istio-token";
+
     /// Reads the variables of the process.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::from_lookup(|name| std::env::var(name).ok())
@@ -178,7 +182,7 @@ impl Config {
             alt_ca_hostname: env.optional("ALT_CA_HOSTNAME"),
             xds_root_ca: env.text("XDS_ROOT_CA", root),
             ca_root_ca: env.text("CA_ROOT_CA", root),
-            auth_token: env.text("AUTH_TOKEN", "./var/run/secrets/tokens/istio-token"),
+            auth_token: env.optional("AUTH_TOKEN"),
             local_xds_path: env.optional("LOCAL_XDS_PATH").map(PathBuf::from),
             secret_ttl: env.duration("SECRET_TTL", Duration::from_hours(24))?,
             sockets: socket_options(&env)?,

@@ -1,5 +1,6 @@
 //! The way to discovery and to certificates.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -70,7 +71,11 @@ fn control_plane(
         .filter_map(|(name, value)| Some((name.strip_prefix(header_prefix)?.to_lowercase(), value)))
         .collect();
     let extra = extra.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let token = Token::from_setting(&config.auth_token);
+    let token = match &config.auth_token {
+        Some(setting) => Token::from_setting(setting),
+        None if Path::new(Config::TOKEN_FILE).exists() => Token::File(Config::TOKEN_FILE.into()),
+        None => Token::Absent,
+    };
     Ok(ControlPlane::new(ChannelConfig {
         servers: servers?,
         alternative_hostname: alternative_hostname.map(str::to_owned),

@@ -127,7 +127,7 @@ impl WaypointLauncher for Launcher {
             ("POD_NAMESPACE", pod.namespace.clone()),
             ("SERVICE_ACCOUNT", pod.service_account.clone()),
             ("INSTANCE_IP", ip),
-            ("AMBIT_GATEWAY", gateway.to_owned()),
+            ("GATEWAY_NAME", gateway.to_owned()),
         ] {
             environment.push((name.into(), value.into()));
         }

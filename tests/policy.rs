@@ -80,7 +80,8 @@ testbed::scenario! {
     async fn an_allow_policy_lets_in_whom_it_names(bed: Testbed) -> anyhow::Result<()> {
         let Pair { mesh, web, store, .. } = Pair::enrolled(&bed, AMBIT).await?;
         let other = mesh.pod("shop/other").on("node-a").enrolled().await?;
-        let (mut of_web, mut of_other) = (web.chat(store.at4(7)).await?, other.chat(store.at4(7)).await?);
+        let mut of_web = web.chat(store.at4(7)).await?;
+        let mut of_other = other.chat(store.at4(7)).await?;
         let only = |pod: &MeshPod| {
             on_the_store("ALLOW", "only", json!([from_principals(&[&pod.principal()])]))
         };

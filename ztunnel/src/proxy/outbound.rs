@@ -85,7 +85,7 @@ impl Call<'_> {
                     tracing::debug!(
                         pod = %self.pod.name,
                         endpoint = %uid,
-                        error = %failure,
+                        error = %failure.chain(),
                         "endpoint failed; trying another"
                     );
                     tried.push(uid);

@@ -133,17 +133,25 @@ fn record(
     wanted: impl Fn(IpAddr, IpAddr) -> bool,
 ) -> Result<Recording, io::Error> {
     let mut recording = Recording::default();
-    let mut kept = 0;
+    let (mut kept, mut received) = (0, 0);
     let mut buffer = vec![0; 256 * 1024];
-    loop {
-        // Read before the socket is found empty, so that nothing sent before it is missed.
-        let stopping = stop.load(Ordering::Acquire);
+    // How many frames had come when we were told to stop: on a busy link the socket is never
+    // found empty.
+    let mut last = None;
+    while last.is_none_or(|last| received < last) {
+        if last.is_none() && stop.load(Ordering::Acquire) {
+            let (queued, dropped) = socket.counts()?;
+            recording.missed += dropped;
+            last = Some(queued);
+            continue;
+        }
         let Some(length) = socket.receive(&mut buffer)? else {
-            if stopping {
+            if last.is_some() {
                 break;
             }
             continue;
         };
+        received += 1;
         let frame = buffer.get(..length).unwrap_or_default();
         let Some(packet) = Packet::parse(SystemTime::now(), frame) else { continue };
         if !wanted(packet.from.ip(), packet.to.ip()) {
@@ -156,7 +164,6 @@ fn record(
             recording.packets.push(packet);
         }
     }
-    recording.missed += socket.dropped()?;
     Ok(recording)
 }
 

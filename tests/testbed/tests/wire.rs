@@ -85,6 +85,21 @@ testbed::scenario! {
         Ok(())
     }
 
+    async fn a_capture_stops_while_the_link_is_busy(bed: Testbed) -> anyhow::Result<()> {
+        let (web, store, link) = pair(&bed)?;
+        echo(&store)?;
+        let stream = connect(&web, SocketAddr::new(store.ip4().into(), 7))?;
+        let mut sender = stream.try_clone()?;
+        thread::spawn(move || while sender.write_all(&[b'x'; 1000]).is_ok() {});
+        let mut receiver = stream;
+        thread::spawn(move || std::io::copy(&mut receiver, &mut std::io::sink()));
+        let capture = link.capture()?;
+        connect(&web, SocketAddr::new(store.ip6().into(), 7))?.write_all(b"the last word")?;
+        let recording = tokio::time::timeout(Duration::from_secs(10), capture.stop()).await;
+        assert!(recording??.contains(b"the last word"), "what came before the stop is there");
+        Ok(())
+    }
+
     async fn plaintext_to_the_tunnel_port_is_a_leak_too(bed: Testbed) -> anyhow::Result<()> {
         let (web, store, link) = pair(&bed)?;
         let server = store.netns().run(|| TcpListener::bind("0.0.0.0:15008"))??;

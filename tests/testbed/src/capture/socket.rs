@@ -60,8 +60,8 @@ impl PacketSocket {
         }
     }
 
-    /// Frames that found the buffer full, since the last call.
-    pub(super) fn dropped(&self) -> io::Result<u64> {
+    /// Frames that came since the last call: those put into the buffer, those that found it full.
+    pub(super) fn counts(&self) -> io::Result<(u64, u64)> {
         let mut stats = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
         let mut length = size_of::<libc::tpacket_stats>() as libc::socklen_t;
         // SAFETY: PACKET_STATISTICS writes one `tpacket_stats`; `stats` is one and `length`
@@ -75,6 +75,11 @@ impl PacketSocket {
                 &raw mut length,
             )
         };
-        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(stats.tp_drops.into()) }
+        if result < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // The kernel counts a dropped one as a packet too.
+        let (all, dropped) = (u64::from(stats.tp_packets), u64::from(stats.tp_drops));
+        Ok((all.saturating_sub(dropped), dropped))
     }
 }

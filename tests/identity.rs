@@ -72,7 +72,7 @@ testbed::scenario! {
             ("a port nobody listens on", store.at4(9).to_string(), 503),
         ] {
             let opened = tunnel(&certificate, &store, &authority).await;
-            assert_eq!(status(opened), Some(wanted), "{case}");
+            assert_eq!(status(&opened), Some(wanted), "{case}");
         }
         // Nothing of it stops the others.
         assert_eq!(web.is_seen_as(store.at4(7)).await?, web.ip4().to_string());
@@ -90,7 +90,7 @@ testbed::scenario! {
         let authority = store.at4(7).to_string();
         // What our own key signs is let in, so that the refusals below mean something.
         let good = Arc::new(forged(&root, &key, &web.identity())?);
-        assert_eq!(status(tunnel(&good, &store, &authority).await), Some(200));
+        assert_eq!(status(&tunnel(&good, &store, &authority).await), Some(200));
         let outside = web.identity().replace("cluster.local", "evil.local");
         for (case, certificate) in [
             ("from outside the trust domain", forged(&root, &key, &outside)?),

@@ -18,7 +18,7 @@ async fn reaches(client: &MeshPod, store: &MeshPod, wanted: bool) -> anyhow::Res
     Ok(eventually(what, EFFECT, async || client.is_seen_as(to).await.is_ok() == wanted).await?)
 }
 
-fn on_the_store(action: &str, name: &str, rules: serde_json::Value) -> serde_json::Value {
+fn on_the_store(action: &str, name: &str, rules: &serde_json::Value) -> serde_json::Value {
     let spec = json!({"selector": {"matchLabels": {"app": "store"}}, "rules": rules});
     authorization_policy(("shop", name), action, spec)
 }
@@ -57,7 +57,7 @@ testbed::scenario! {
         ];
         let mut kept = other.chat(store.at4(7)).await?;
 
-        mesh.apply(&on_the_store("DENY", "no-web", json!([from_principals(&[&web.principal()])])))?;
+        mesh.apply(&on_the_store("DENY", "no-web", &json!([from_principals(&[&web.principal()])])))?;
         for chat in &mut denied {
             chat.is_ended(EFFECT).await?;
         }
@@ -83,7 +83,7 @@ testbed::scenario! {
         let mut of_web = web.chat(store.at4(7)).await?;
         let mut of_other = other.chat(store.at4(7)).await?;
         let only = |pod: &MeshPod| {
-            on_the_store("ALLOW", "only", json!([from_principals(&[&pod.principal()])]))
+            on_the_store("ALLOW", "only", &json!([from_principals(&[&pod.principal()])]))
         };
 
         mesh.apply(&only(&web))?;
@@ -105,7 +105,7 @@ testbed::scenario! {
     async fn a_policy_with_a_mistake_is_stricter_and_said_so(bed: Testbed) -> anyhow::Result<()> {
         let Pair { mesh, web, store, .. } = Pair::enrolled(&bed, AMBIT).await?;
         let mistaken = json!([{"from": [{"source": {"principal": [web.principal()]}}]}]);
-        mesh.apply(&on_the_store("ALLOW", "typo", mistaken))?;
+        mesh.apply(&on_the_store("ALLOW", "typo", &mistaken))?;
         reaches(&web, &store, false).await?;
         mesh.control().status_is("the unknown field is reported", |status| {
             let problems = status["problems"].as_array();
@@ -115,14 +115,14 @@ testbed::scenario! {
             }))
         }).await?;
         // An empty rule is no mistake: it matches everybody.
-        mesh.apply(&on_the_store("ALLOW", "typo", json!([{}])))?;
+        mesh.apply(&on_the_store("ALLOW", "typo", &json!([{}])))?;
         reaches(&web, &store, true).await?;
         Ok(())
     }
 
     async fn a_file_that_cannot_be_read_changes_nothing(bed: Testbed) -> anyhow::Result<()> {
         let Pair { mesh, web, store, .. } = Pair::enrolled(&bed, AMBIT).await?;
-        mesh.apply(&on_the_store("DENY", "no-web", json!([from_principals(&[&web.principal()])])))?;
+        mesh.apply(&on_the_store("DENY", "no-web", &json!([from_principals(&[&web.principal()])])))?;
         reaches(&web, &store, false).await?;
         let file = "authorizationpolicy.shop.no-web.yaml";
         mesh.manifests().write(file, "kind: [AuthorizationPolicy\n")?;
@@ -141,7 +141,7 @@ testbed::scenario! {
 testbed::scenario! {
     async fn a_node_that_knows_no_policy_yet_lets_nobody_in(bed: Testbed) -> anyhow::Result<()> {
         let Pair { mesh, web, store, .. } = Pair::enrolled(&bed, AMBIT).await?;
-        mesh.apply(&on_the_store("DENY", "no-web", json!([from_principals(&[&web.principal()])])))?;
+        mesh.apply(&on_the_store("DENY", "no-web", &json!([from_principals(&[&web.principal()])])))?;
         reaches(&web, &store, false).await?;
         mesh.control().kill().await?;
         let mark = store.ztunnel()?.mark();

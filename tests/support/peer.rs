@@ -10,7 +10,7 @@ use hbone::tls::WorkloadCertificate;
 use hbone::tunnel::{Direct, OpenRequest, Pool, PoolMetrics, Tunnel, TunnelConfig, TunnelError};
 use testbed::mesh::{Mesh, MeshPod};
 
-pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const HOUR: Duration = Duration::from_hours(1);
 
 pub(crate) fn id(text: &str) -> anyhow::Result<SpiffeId> {
     Ok(text.parse()?)
@@ -55,7 +55,7 @@ pub(crate) async fn tunnel(
 }
 
 /// 200, or the status of the refusal; none if it ended before one.
-pub(crate) fn status(opened: Result<Tunnel, TunnelError>) -> Option<u16> {
+pub(crate) fn status(opened: &Result<Tunnel, TunnelError>) -> Option<u16> {
     match opened {
         Ok(_) => Some(200),
         Err(TunnelError::Refused { status, .. }) => Some(status.as_u16()),

@@ -83,7 +83,7 @@ testbed::scenario! {
         let shop = Shop::open(&bed).await?;
         let certificate = Arc::new(peer::certificate(&shop.mesh, &shop.web).await?);
         let authority = shop.store.at4(8080).to_string();
-        let open = async || peer::status(peer::tunnel(&certificate, &shop.store, &authority).await);
+        let open = async || peer::status(&peer::tunnel(&certificate, &shop.store, &authority).await);
         assert_eq!(open().await, Some(200), "before");
         shop.bind().await?;
         eventually("its tunnel is refused", EFFECT, async || open().await == Some(401)).await?;

@@ -1,5 +1,6 @@
 //! What the programs of a mesh log: JSON lines in files, waited for by message and fields.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -109,7 +110,7 @@ pub struct LogQuery {
 
 impl LogQuery {
     /// Whose field has this value. Numbers are written as in JSON.
-    pub fn with(mut self, field: &str, value: impl ToString) -> Self {
+    pub fn with(mut self, field: &str, value: impl Display) -> Self {
         self.fields.push((field.to_owned(), value.to_string()));
         self
     }
@@ -137,7 +138,7 @@ impl LogQuery {
     fn fits(&self, line: &Value) -> bool {
         let is = |field: &str, wanted: &str| match line.get(field) {
             Some(Value::String(text)) => text == wanted,
-            Some(other) => other.to_string() == wanted,
+            Some(other) => format!("{other}") == wanted,
             None => false,
         };
         is("message", &self.message) && self.fields.iter().all(|(field, value)| is(field, value))
@@ -151,10 +152,7 @@ impl LogQuery {
             first = self.files.read(&mut from).into_iter().find(|line| self.fits(line));
             first.is_some()
         });
-        let late = match waited.await {
-            Ok(_) => return Ok(first.unwrap_or_default()),
-            Err(late) => late,
-        };
+        let Err(late) = waited.await else { return Ok(first.unwrap_or_default()) };
         Err(MeshError::Late { late, logs: self.files.tail(&self.program) })
     }
 }

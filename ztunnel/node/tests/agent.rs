@@ -248,7 +248,7 @@ async fn a_call_that_cannot_be_granted_fails_the_pods_start() {
 #[test]
 #[ignore = "started by the next test"]
 fn a_foreign_caller() {
-    let socket = std::env::var("TEST_SOCKET").expect("set by the next test");
+    let Ok(socket) = std::env::var("TEST_SOCKET") else { return };
     let (status, answer) = call(socket.as_ref(), "{}");
     assert_eq!((status, answer.as_str()), (0, ""), "no answer at all");
 }

@@ -4,6 +4,9 @@
 //! - an end of stream on one side ends that direction on the other; the rest goes on
 //! - a reset on one side resets the other: an application must never take a cut transfer for a
 //!   finished one
+//! - a side that has finished and then leaves ends only what is sent to it; what it sent is
+//!   delivered
+//! - neither direction can starve the other
 //! - at most one chunk per direction is in our hands; flow control does the rest
 
 mod pump;
@@ -13,6 +16,7 @@ use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 
@@ -33,6 +37,8 @@ pub trait Meter {
 pub enum Ended {
     /// Both directions were finished by their senders.
     Finished,
+    /// One end finished its direction and took no more; the other went on sending for long.
+    Unwanted,
     /// The caller stopped it; both ends were reset.
     Stopped,
 }
@@ -59,8 +65,17 @@ impl RelayError {
                     | io::ErrorKind::BrokenPipe
                     | io::ErrorKind::NotConnected
             ),
-            Self::Tunnel(StreamError::Reset(_)) => true,
+            Self::Tunnel(StreamError::Reset(_) | StreamError::Unwanted) => true,
             Self::Tunnel(StreamError::Connection(_)) => false,
+        }
+    }
+
+    /// Whether the end that should take bytes has finished its own direction and takes no more.
+    fn is_unwanted(&self) -> bool {
+        match self {
+            // Linux reports EPIPE, not ECONNRESET, for an RST that follows a FIN.
+            Self::Application(e) => e.kind() == io::ErrorKind::BrokenPipe,
+            Self::Tunnel(e) => matches!(e, StreamError::Unwanted),
         }
     }
 }
@@ -81,9 +96,14 @@ pub async fn tunnel(
         let (mut source, mut sink) = (TcpSource::new(read), TcpSink(write));
         both(&mut source, &mut writer, &mut reader, &mut sink, meter, stop).await
     };
-    if !matches!(ended, Ok(Ended::Finished)) {
-        writer.reset();
-        reset_on_close(&tcp);
+    match ended {
+        Ok(Ended::Finished) => {}
+        // Both directions that mattered are whole, and the tunnel's end must not be overtaken.
+        Ok(Ended::Unwanted) => reset_on_close(&tcp),
+        Ok(Ended::Stopped) | Err(_) => {
+            writer.reset();
+            reset_on_close(&tcp);
+        }
     }
     ended
 }
@@ -123,27 +143,27 @@ async fn both(
     let mut forward = pin!(pump(near_source, far_sink, &read_far, |n| meter.forward(n)));
     let mut back = pin!(pump(far_source, near_sink, &read_near, |n| meter.back(n)));
     let mut stop = pin!(stop);
-    tokio::select! {
-        biased;
+    // Polled in random order: a flood one way uses up the task's turn.
+    let (first, second) = tokio::select! {
         result = &mut forward => {
-            result?;
+            let first = result?;
             read_near.store(false, Ordering::Relaxed);
             tokio::select! {
-                result = back => result?,
+                result = back => (first, result?),
                 () = stop => return Ok(Ended::Stopped),
             }
         }
         result = &mut back => {
-            result?;
+            let first = result?;
             read_far.store(false, Ordering::Relaxed);
             tokio::select! {
-                result = forward => result?,
+                result = forward => (first, result?),
                 () = stop => return Ok(Ended::Stopped),
             }
         }
         () = &mut stop => return Ok(Ended::Stopped),
-    }
-    Ok(Ended::Finished)
+    };
+    Ok(if first == Ended::Finished { second } else { first })
 }
 
 impl Source for TunnelReader {
@@ -154,6 +174,9 @@ impl Source for TunnelReader {
     fn consumed(&mut self, n: usize) {
         self.release(n);
     }
+
+    // The peer is told at once: dropping the tunnel lets it finish and takes no more from it.
+    const LINGER: Duration = Duration::ZERO;
 }
 
 impl Sink for TunnelWriter {
@@ -171,4 +194,4 @@ impl Sink for TunnelWriter {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,17 +4,21 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::RelayError;
+use super::{Ended, RelayError};
 
 /// Where bytes come from.
 pub(super) trait Source {
     /// The next bytes, never none of them; `None` at the end. Cancel safe.
     fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, RelayError>> + Send;
-    /// `n` bytes are written; the sender may send as many again.
+    /// `n` bytes are used up; the sender may send as many again.
     fn consumed(&mut self, n: usize);
+    /// How long bytes that nobody wants are still taken from a sender that has been told all:
+    /// closed before that, a socket would drop the end of what it has yet to deliver.
+    const LINGER: Duration;
 }
 
 /// Where bytes go.
@@ -27,9 +31,22 @@ pub(super) trait Sink {
     fn broken(&mut self) -> impl Future<Output = RelayError> + Send;
 }
 
-/// Moves bytes until the source ends. While `watched`, somebody reads what the sink's peer
-/// sends and so sees its resets; when nobody does, this looks itself.
+/// Moves bytes until the source ends, or the sink's peer wants no more of them. While `watched`,
+/// somebody reads what the sink's peer sends and so sees its resets; when nobody does, this
+/// looks itself.
 pub(super) async fn pump(
+    source: &mut impl Source,
+    sink: &mut impl Sink,
+    watched: &AtomicBool,
+    count: impl Fn(u64),
+) -> Result<Ended, RelayError> {
+    match forward(source, sink, watched, count).await {
+        Err(e) if e.is_unwanted() => discard(source, watched).await,
+        result => result.map(|()| Ended::Finished),
+    }
+}
+
+async fn forward(
     source: &mut impl Source,
     sink: &mut impl Sink,
     watched: &AtomicBool,
@@ -61,4 +78,28 @@ async fn next_or_broken(
         broken.as_mut().poll(cx).map(Err)
     })
     .await
+}
+
+/// Takes what nobody wants until the source ends, but not for long once the other direction,
+/// which is what the source waits for, has ended.
+async fn discard<S: Source>(source: &mut S, other_runs: &AtomicBool) -> Result<Ended, RelayError> {
+    // Whoever ends the other direction polls this one afterwards.
+    let other_ended = poll_fn(|_| match other_runs.load(Ordering::Relaxed) {
+        true => Poll::Pending,
+        false => Poll::Ready(()),
+    });
+    let patience = async {
+        other_ended.await;
+        tokio::time::sleep(S::LINGER).await;
+    };
+    let rest = async {
+        while let Some(bytes) = source.next().await? {
+            source.consumed(bytes.len());
+        }
+        Ok(Ended::Finished)
+    };
+    tokio::select! {
+        ended = rest => ended,
+        () = patience => Ok(Ended::Unwanted),
+    }
 }

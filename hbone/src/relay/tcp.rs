@@ -60,6 +60,8 @@ impl Source for TcpSource<'_> {
     }
 
     fn consumed(&mut self, _n: usize) {}
+
+    const LINGER: Duration = Duration::from_secs(5);
 }
 
 /// Writes to a socket.

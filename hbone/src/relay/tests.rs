@@ -121,3 +121,47 @@ async fn many_bytes_arrive_whole_in_both_directions_at_once() {
     let (_, forward, back) = soon(relay).await.expect("joined");
     assert_eq!((forward, back), (LENGTH as u64, LENGTH as u64));
 }
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_question_is_heard_to_its_end() {
+    let (client, mut server, relay) = relayed(std::future::pending()).await;
+    let (mut read, write) = client.into_split();
+    let flood = tokio::spawn(flood(write));
+    soon(server.read_u8()).await.expect("read");
+    server.write_all(&[7; 300_000]).await.expect("write");
+    server.shutdown().await.expect("shutdown");
+    // Wait until all has left this socket: closed with unread bytes, it drops what it holds.
+    soon(async {
+        while unsent(&server) > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    drop(server);
+    let mut answer = Vec::new();
+    soon(read.read_to_end(&mut answer)).await.expect("no reset before the end");
+    assert_eq!(answer.len(), 300_000);
+    // The client goes on until it is told that nobody listens.
+    assert!(soon(flood).await.expect("joined").is_err());
+    assert_eq!(soon(relay).await.expect("joined").0.expect("no error"), Ended::Unwanted);
+}
+
+/// Writes until it fails.
+pub(crate) async fn flood(mut write: impl tokio::io::AsyncWrite + Unpin) -> io::Result<()> {
+    loop {
+        write.write_all(&[1; 64 * 1024]).await?;
+    }
+}
+
+/// Bytes of `stream` that its peer has not acknowledged.
+fn unsent(stream: &TcpStream) -> usize {
+    let local = stream.local_addr().expect("address").port();
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("table");
+    let suffix = format!(":{local:04X}");
+    let line = table.lines().find(|line| {
+        line.split_whitespace().nth(1).is_some_and(|address| address.ends_with(&suffix))
+            && line.split_whitespace().nth(3) != Some("0A")
+    });
+    line.and_then(|line| line.split_whitespace().nth(4)?.split_once(':'))
+        .map_or(0, |(sent, _)| usize::from_str_radix(sent, 16).expect("hex"))
+}

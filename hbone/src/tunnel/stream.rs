@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
@@ -17,6 +17,10 @@ pub enum StreamError {
     /// The peer reset the stream: its application is gone or has cut the connection.
     #[error("the peer reset the tunnel ({0})")]
     Reset(String),
+    /// The peer has sent all it has to say and takes no more (RFC 9113, section 8.1): our
+    /// direction is over, its own is whole.
+    #[error("the peer takes no more bytes")]
+    Unwanted,
     /// The connection below is broken.
     #[error("the connection that carried the tunnel broke: {0}")]
     Connection(String),
@@ -25,9 +29,13 @@ pub enum StreamError {
 impl StreamError {
     fn from_h2(error: &h2::Error) -> Self {
         match error.reason() {
-            Some(reason) if error.is_reset() => Self::Reset(reason.to_string()),
+            Some(reason) if error.is_reset() => Self::from_reset(reason),
             _ => Self::Connection(error.to_string()),
         }
+    }
+
+    fn from_reset(reason: Reason) -> Self {
+        if reason == Reason::NO_ERROR { Self::Unwanted } else { Self::Reset(reason.to_string()) }
     }
 }
 
@@ -116,7 +124,7 @@ impl TunnelWriter {
         while !bytes.is_empty() {
             let room = std::future::poll_fn(|cx| self.poll_room(cx, bytes.len())).await?;
             let part = bytes.split_to(room.min(bytes.len()));
-            self.send.send_data(part, false).map_err(|e| StreamError::from_h2(&e))?;
+            self.send(part, false)?;
         }
         Ok(())
     }
@@ -141,10 +149,18 @@ impl TunnelWriter {
     /// The stream takes no more; says why if the peer did.
     fn closed(&mut self, cx: &mut Context<'_>) -> StreamError {
         match self.send.poll_reset(cx) {
-            Poll::Ready(Ok(reason)) => StreamError::Reset(reason.to_string()),
+            Poll::Ready(Ok(reason)) => StreamError::from_reset(reason),
             Poll::Ready(Err(e)) => StreamError::from_h2(&e),
             Poll::Pending => StreamError::Connection("the stream is closed".to_owned()),
         }
+    }
+
+    fn send(&mut self, bytes: Bytes, end: bool) -> Result<(), StreamError> {
+        // A stream that the peer closed meanwhile is a misuse to h2, which then names no reason.
+        self.send.send_data(bytes, end).map_err(|e| match e.reason() {
+            None if !e.is_io() => self.closed(&mut Context::from_waker(Waker::noop())),
+            _ => StreamError::from_h2(&e),
+        })
     }
 
     /// Ends our direction in order; the other one goes on.
@@ -153,7 +169,7 @@ impl TunnelWriter {
             return Ok(());
         }
         self.finished = true;
-        self.send.send_data(Bytes::new(), true).map_err(|e| StreamError::from_h2(&e))
+        self.send(Bytes::new(), true)
     }
 
     /// Ends both directions at once: the application's connection broke or was closed by us.
@@ -167,7 +183,7 @@ impl TunnelWriter {
     /// Cancel safe.
     pub async fn reset_by_peer(&mut self) -> StreamError {
         std::future::poll_fn(|cx| match ready!(self.send.poll_reset(cx)) {
-            Ok(reason) => Poll::Ready(StreamError::Reset(reason.to_string())),
+            Ok(reason) => Poll::Ready(StreamError::from_reset(reason)),
             Err(e) => Poll::Ready(StreamError::from_h2(&e)),
         })
         .await
@@ -205,7 +221,7 @@ impl AsyncWrite for Tunnel {
         let writer = &mut self.writer;
         let room = ready!(writer.poll_room(cx, buf.len()))?.min(buf.len());
         let part = Bytes::copy_from_slice(buf.get(..room).unwrap_or_default());
-        writer.send.send_data(part, false).map_err(|e| StreamError::from_h2(&e))?;
+        writer.send(part, false)?;
         Poll::Ready(Ok(room))
     }
 

@@ -15,6 +15,8 @@ use crate::identity::SpiffeId;
 use crate::tls::WorkloadCertificate;
 use crate::tls::tests::authority::Authority;
 
+mod early;
+
 /// A client's pool and a server that hands what comes in to the test.
 struct Bed {
     pool: Pool,

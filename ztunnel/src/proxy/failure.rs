@@ -126,7 +126,7 @@ fn tunnel_flag(error: &TunnelError) -> ResponseFlag {
 /// How a relay ended, for the record; `revoked` is why it was stopped, if a policy did it.
 pub(super) fn outcome_of(ended: Result<Ended, RelayError>, revoked: Option<Denied>) -> Outcome {
     match (ended, revoked) {
-        (Ok(Ended::Finished), _) => Outcome::Ended,
+        (Ok(Ended::Finished | Ended::Unwanted), _) => Outcome::Ended,
         (Ok(Ended::Stopped), Some(denied)) => Failure::Revoked(denied).outcome(),
         (Ok(Ended::Stopped), None) => Outcome::Drained,
         (Err(error), _) => Failure::from(error).outcome(),

@@ -1,0 +1,50 @@
+//! A server that answers before it has heard everything, and leaves.
+
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::relay::{self, Ended, Meter};
+
+struct Nothing;
+
+impl Meter for Nothing {
+    fn forward(&self, _n: u64) {}
+    fn back(&self, _n: u64) {}
+}
+
+#[tokio::test]
+async fn a_server_that_answers_early_and_leaves_is_heard_to_its_end() {
+    let mut bed = Bed::new(TunnelConfig::default()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let app = TcpStream::connect(listener.local_addr().expect("address")).await.expect("connect");
+    let near = listener.accept().await.expect("accept").0;
+    let (tunnel, mut server) = bed.open().await;
+    let relay = tokio::spawn(relay::tunnel(near, tunnel, &Nothing, std::future::pending()));
+
+    let (mut read, write) = app.into_split();
+    let flood = tokio::spawn(relay::tests::flood(write));
+    soon(server.read_u8()).await.expect("read");
+    soon(server.write_all(&[7; 300_000])).await.expect("write");
+    server.shutdown().await.expect("shutdown");
+    drop(server);
+
+    let mut answer = Vec::new();
+    soon(read.read_to_end(&mut answer)).await.expect("no reset before the end");
+    assert_eq!(answer.len(), 300_000);
+    assert!(soon(flood).await.expect("joined").is_err(), "it learns that nobody listens");
+    assert_eq!(soon(relay).await.expect("joined").expect("no error"), Ended::Unwanted);
+}
+
+#[tokio::test]
+async fn a_writer_learns_that_its_bytes_are_not_wanted() {
+    let mut bed = Bed::new(TunnelConfig::default()).await;
+    let (client, mut server) = bed.open().await;
+    server.shutdown().await.expect("shutdown");
+    drop(server);
+    let (_reader, mut writer) = client.into_split();
+    let told = soon(writer.reset_by_peer()).await;
+    assert!(matches!(told, StreamError::Unwanted), "{told}");
+    let refused = soon(writer.write(Bytes::from_static(b"x"))).await.expect_err("closed");
+    assert!(matches!(refused, StreamError::Unwanted), "{refused}");
+    assert!(matches!(writer.finish(), Err(StreamError::Unwanted)));
+}

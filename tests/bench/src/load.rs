@@ -2,11 +2,12 @@
 //! possible from what it measures.
 //!
 //! Every connection opens with a header of five bytes that says what follows: a letter and a
-//! size as a big-endian `u32`.
+//! size as a big-endian `u32`, or `POST` and a blank.
 //!
 //! - [`serve`]: answers all the others
 //! - [`bulk`]: as many bytes as go through
 //! - [`exchange`]: requests and responses on open connections
+//! - [`http`]: the same in HTTP/1.1
 //! - [`connect`]: one connection after another
 //! - [`idle`]: connections that do nothing
 //! - [`relay`]: a service that asks the next one
@@ -14,6 +15,7 @@
 pub mod bulk;
 pub mod connect;
 pub mod exchange;
+pub mod http;
 pub mod idle;
 pub mod relay;
 pub mod serve;
@@ -40,6 +42,8 @@ pub enum Load {
     Bulk(Target),
     /// Send requests of 1 KiB on some connections, each when the last was answered
     Exchange(Target),
+    /// Send HTTP requests of 1 KiB on some connections, each when the last was answered
+    Http(Target),
     /// Open connections, each for one byte and its answer
     Connect(Target),
     /// Open connections and keep them until standard input ends
@@ -110,6 +114,8 @@ pub enum Purpose {
     Bulk,
     /// Messages of this size to send back.
     Exchange(u32),
+    /// Requests of HTTP/1.1; the header is the beginning of the first.
+    Http,
     /// An answer of one byte, and the end.
     Connect,
 }
@@ -124,6 +130,7 @@ impl Purpose {
             Self::Bulk => (b'B', 0),
             Self::Exchange(size) => (b'E', size),
             Self::Connect => (b'C', 0),
+            Self::Http => return http::METHOD,
         };
         let [a, b, c, d] = u32::to_be_bytes(size);
         [letter, a, b, c, d]
@@ -133,7 +140,11 @@ impl Purpose {
     ///
     /// # Errors
     /// `InvalidData` for another letter, and for messages of no byte or more than 1 MiB.
-    pub fn parse([letter, a, b, c, d]: [u8; HEADER]) -> io::Result<Self> {
+    pub fn parse(header: [u8; HEADER]) -> io::Result<Self> {
+        if header == http::METHOD {
+            return Ok(Self::Http);
+        }
+        let [letter, a, b, c, d] = header;
         let size = u32::from_be_bytes([a, b, c, d]);
         match letter {
             b'B' => Ok(Self::Bulk),
@@ -158,6 +169,7 @@ pub fn run(load: &Load) -> anyhow::Result<()> {
             Load::Idle(target) => return idle::run(target).await.map(|()| None),
             Load::Bulk(target) => Some(bulk::run(target).await?),
             Load::Exchange(target) => Some(exchange::run(target).await?),
+            Load::Http(target) => Some(http::run(target).await?),
             Load::Connect(target) => Some(connect::run(target).await?),
         })
     })?;
@@ -169,9 +181,14 @@ pub fn run(load: &Load) -> anyhow::Result<()> {
 
 /// A connection that has sent its header.
 async fn open(to: SocketAddr, purpose: Purpose) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(to).await?;
-    stream.set_nodelay(true)?;
+    let mut stream = connect(to).await?;
     stream.write_all(&purpose.header()).await?;
+    Ok(stream)
+}
+
+async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(to).await?;
+    stream.set_nodelay(true)?;
     Ok(stream)
 }
 

@@ -31,7 +31,7 @@ struct Options {
     rounds: usize,
 
     /// Length of one measurement in milliseconds
-    #[arg(long, default_value_t = 3000)]
+    #[arg(long, default_value_t = 2000)]
     millis: u64,
 
     /// Another subject: NAME=FILE, a .yaml that describes proxies, or what runs as ztunnel
@@ -69,7 +69,7 @@ fn subject(text: &str) -> Result<(String, PathBuf), String> {
     if !(1..=8).contains(&name.len()) || !name.bytes().all(good) {
         return Err(format!("{name:?} is no name; write 1 to 8 of a-z and 0-9"));
     }
-    if ["direct", "ambit", "envoy"].contains(&name) {
+    if ["direct", "ambit", "waypoint", "sidecar"].contains(&name) {
         return Err(format!("{name} is taken"));
     }
     Ok((name.to_owned(), file.into()))

@@ -21,14 +21,23 @@ pub enum Measurement {
     Bulk(usize),
     /// Requests on some connections.
     Exchange(usize),
+    /// HTTP requests on some connections.
+    Http(usize),
     /// New connections, some at a time.
     Connect(usize),
 }
 
 impl Measurement {
     /// All of them, in the order of a round.
-    pub const ALL: [Self; 5] =
-        [Self::Bulk(1), Self::Bulk(4), Self::Exchange(1), Self::Exchange(64), Self::Connect(32)];
+    pub const ALL: [Self; 7] = [
+        Self::Bulk(1),
+        Self::Bulk(4),
+        Self::Exchange(1),
+        Self::Exchange(64),
+        Self::Http(1),
+        Self::Http(64),
+        Self::Connect(32),
+    ];
 
     /// Its name in the results.
     pub fn name(self) -> String {
@@ -39,6 +48,7 @@ impl Measurement {
         match self {
             Self::Bulk(n) => format!("bulk, {}", many(n, "stream")),
             Self::Exchange(n) => format!("requests of 1 KiB, {}", many(n, "connection")),
+            Self::Http(n) => format!("HTTP requests of 1 KiB, {}", many(n, "connection")),
             Self::Connect(n) => format!("new connections, {n} at a time"),
         }
     }
@@ -47,6 +57,7 @@ impl Measurement {
         match self {
             Self::Bulk(n) => ("bulk", n),
             Self::Exchange(n) => ("exchange", n),
+            Self::Http(n) => ("http", n),
             Self::Connect(n) => ("connect", n),
         }
     }
@@ -97,7 +108,7 @@ impl Measured {
                 add("throughput", "Gbit/s", bytes as f64 * 8.0 / seconds / 1e9);
                 (bytes as f64 / GIB, "CPU s per GiB")
             }
-            Measurement::Exchange(_) | Measurement::Connect(_) => {
+            Measurement::Exchange(_) | Measurement::Http(_) | Measurement::Connect(_) => {
                 add("rate", "per s", requests as f64 / seconds);
                 add("p50", "us", p50_us);
                 add("p99", "us", p99_us);

@@ -13,6 +13,7 @@ use crate::results::{Metric, Results};
 use crate::subject::Subject;
 use crate::subject::mesh::{ControlPlane, Ztunnel};
 use crate::subject::template::Other;
+use crate::subject::waypoint;
 use crate::{chain, memory};
 
 /// What to measure.
@@ -68,6 +69,8 @@ pub async fn run(
         let subject = Subject::mesh(bed, &control, name, ztunnel).await;
         subjects.push(subject.with_context(|| name.clone())?);
     }
+    say(&format!("starting {}", waypoint::NAME));
+    subjects.push(Subject::waypoint(bed, &control).await.context(waypoint::NAME)?);
     for subject in &subjects {
         subject.ready().await?;
     }
@@ -126,7 +129,7 @@ async fn load(
                 Err(error) => results.fail(&subject.name, &name, &error),
             }
         }
-        if measurement == Measurement::Exchange(1) {
+        if matches!(measurement, Measurement::Exchange(1) | Measurement::Http(1)) {
             added(subjects, &name, round, results);
         }
     }

@@ -5,9 +5,11 @@
 //!
 //! - [`template`]: other proxies, as a file describes them
 //! - [`mesh`]: our control plane and node agents, with our ztunnels or compatible ones
+//! - [`waypoint`]: the same, and a waypoint
 
 pub mod mesh;
 pub mod template;
+pub mod waypoint;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -12,19 +12,34 @@ use super::{Purpose, Seen, Target, open};
 /// Bytes of a request, and of its response.
 pub(super) const MESSAGE: usize = 1024;
 
+/// A connection on which one request follows the other.
+pub(super) trait Exchange: Send + 'static {
+    /// One request and its response.
+    fn once(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+}
+
 /// Opens all connections, then sends on each the next request when the last is answered.
 pub(super) async fn run(target: &Target) -> anyhow::Result<Seen> {
-    let mut open_streams = Vec::with_capacity(target.connections);
+    let mut connections = Vec::with_capacity(target.connections);
     for _ in 0..target.connections {
-        let mut stream = open(target.to, Purpose::Exchange(MESSAGE as u32)).await?;
+        let stream = open(target.to, Purpose::Exchange(MESSAGE as u32)).await?;
+        let mut connection = Raw { stream, message: [0x5a; MESSAGE] };
         // Its way is there when the first answer is.
-        exchange(&mut stream, &mut [0; MESSAGE]).await?;
-        open_streams.push(stream);
+        connection.once().await?;
+        connections.push(connection);
     }
+    measure(connections, target.duration()).await
+}
+
+/// Requests on all connections at once.
+pub(super) async fn measure(
+    connections: Vec<impl Exchange>,
+    duration: Duration,
+) -> anyhow::Result<Seen> {
     let begin = Instant::now();
     let mut tasks = JoinSet::new();
-    for stream in open_streams {
-        tasks.spawn(ask(stream, begin, target.duration()));
+    for connection in connections {
+        tasks.spawn(ask(connection, begin, duration));
     }
     let mut latencies = Vec::new();
     while let Some(taken) = tasks.join_next().await {
@@ -34,12 +49,15 @@ pub(super) async fn run(target: &Target) -> anyhow::Result<Seen> {
 }
 
 /// The nanoseconds that each request took.
-async fn ask(mut stream: TcpStream, begin: Instant, duration: Duration) -> io::Result<Vec<u64>> {
-    let mut message = [0x5a; MESSAGE];
+async fn ask(
+    mut connection: impl Exchange,
+    begin: Instant,
+    duration: Duration,
+) -> io::Result<Vec<u64>> {
     let mut latencies = Vec::new();
     let mut sent = Instant::now();
     while sent.duration_since(begin) < duration {
-        exchange(&mut stream, &mut message).await?;
+        connection.once().await?;
         let answered = Instant::now();
         latencies.push(answered.duration_since(sent).as_nanos() as u64);
         sent = answered;
@@ -47,12 +65,16 @@ async fn ask(mut stream: TcpStream, begin: Instant, duration: Duration) -> io::R
     Ok(latencies)
 }
 
-/// One request and its response.
-pub(super) async fn exchange(
-    stream: &mut TcpStream,
-    message: &mut [u8; MESSAGE],
-) -> io::Result<()> {
-    stream.write_all(message).await?;
-    stream.read_exact(message).await?;
-    Ok(())
+/// Messages that the server sends back, without any protocol.
+pub(super) struct Raw {
+    pub(super) stream: TcpStream,
+    pub(super) message: [u8; MESSAGE],
+}
+
+impl Exchange for Raw {
+    async fn once(&mut self) -> io::Result<()> {
+        self.stream.write_all(&self.message).await?;
+        self.stream.read_exact(&mut self.message).await?;
+        Ok(())
+    }
 }

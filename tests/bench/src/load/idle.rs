@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use tokio::task::JoinSet;
 
-use super::exchange::{MESSAGE, exchange};
+use super::exchange::{Exchange as _, MESSAGE, Raw};
 use super::{Purpose, Target, open};
 
 /// Written when all connections are open.
@@ -24,9 +24,10 @@ pub(super) async fn run(target: &Target) -> anyhow::Result<()> {
         }
         let to = target.to;
         opening.spawn(async move {
-            let mut stream = open(to, Purpose::Exchange(MESSAGE as u32)).await?;
-            exchange(&mut stream, &mut [0; MESSAGE]).await?;
-            Ok::<_, std::io::Error>(stream)
+            let stream = open(to, Purpose::Exchange(MESSAGE as u32)).await?;
+            let mut connection = Raw { stream, message: [0; MESSAGE] };
+            connection.once().await?;
+            Ok::<_, std::io::Error>(connection.stream)
         });
     }
     while let Some(opened) = opening.join_next().await {

@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::{HEADER, Purpose};
+use super::{HEADER, Purpose, http};
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
@@ -50,6 +50,7 @@ pub(super) async fn answer(mut stream: TcpStream) -> io::Result<()> {
     match Purpose::parse(header)? {
         Purpose::Bulk => count(stream).await,
         Purpose::Exchange(size) => send_back(stream, size as usize).await,
+        Purpose::Http => http::answer(stream).await,
         // This side closes first and keeps the TIME_WAIT, so that the client's ports stay free.
         Purpose::Connect => stream.write_all(b"!").await,
     }

@@ -26,6 +26,12 @@ async fn requests_are_answered_on_every_connection() {
 }
 
 #[tokio::test]
+async fn http_requests_are_answered_on_every_connection() {
+    let seen = http::run(&target(server(), 4)).await.expect("it runs");
+    assert!(seen.requests >= 4 && seen.p50_us > 0.0 && seen.p99_us >= seen.p50_us, "{seen:?}");
+}
+
+#[tokio::test]
 async fn connections_come_and_go() {
     let seen = connect::run(&target(server(), 2)).await.expect("it runs");
     assert!(seen.requests >= 2, "{seen:?}");
@@ -57,7 +63,7 @@ fn percentiles_are_of_the_sorted_latencies() {
 
 #[test]
 fn a_header_says_what_follows() {
-    for purpose in [Purpose::Bulk, Purpose::Exchange(1024), Purpose::Connect] {
+    for purpose in [Purpose::Bulk, Purpose::Exchange(1024), Purpose::Http, Purpose::Connect] {
         assert_eq!(Purpose::parse(purpose.header()).expect("ours"), purpose);
     }
     for wrong in [*b"X\0\0\0\x01", *b"E\0\0\0\0", *b"E\xff\xff\xff\xff"] {

@@ -1,21 +1,26 @@
 //! Our control plane and node agents, with our ztunnels or with programs of the same contract.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use hbone::channel::{ChannelConfig, Credentials, Roots, Token};
+use hbone::wire::pb::ambit::node::v1::PodCredentialRequest;
+use hbone::wire::pb::ambit::node::v1::node_service_client::NodeServiceClient;
 use serde::Deserialize;
+use serde_json::Value;
 use testbed::netns::Netns;
 use testbed::{Manifests, Node, Pod, Process, Testbed, eventually, manifests};
 
 use super::sibling;
 
 /// How long each program may take to be ready.
-const READY_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How long one look at a page may take.
 const LOOK: Duration = Duration::from_millis(500);
 /// The agent's and ztunnel's readiness pages.
@@ -111,6 +116,30 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// Adds an object to the manifests.
+    ///
+    /// # Errors
+    /// If its file cannot be written.
+    pub fn apply(&self, object: &Value) -> anyhow::Result<()> {
+        Ok(self.manifests.apply(object)?)
+    }
+
+    /// How a proxy reaches it, with the token in a file.
+    pub(super) fn environment(&self, token: &Path) -> [(&'static str, OsString); 5] {
+        let root = self.root();
+        [
+            ("XDS_ADDRESS", self.url.clone().into()),
+            ("XDS_ROOT_CA", root.clone().into()),
+            ("CA_ADDRESS", self.url.clone().into()),
+            ("CA_ROOT_CA", root.into()),
+            ("AUTH_TOKEN", token.into()),
+        ]
+    }
+
+    fn root(&self) -> PathBuf {
+        self.state.join("root-cert.pem")
+    }
+
     /// Lets a node in: the file with its token.
     async fn token(&self, bed: &Testbed, node: &Node) -> anyhow::Result<PathBuf> {
         let command = bed.command(sibling("control")?).named("control-token");
@@ -126,6 +155,7 @@ impl ControlPlane {
 #[derive(Debug)]
 pub struct MeshNode {
     run_dir: PathBuf,
+    credential: PathBuf,
     agent: Process,
     ztunnel: Process,
 }
@@ -144,12 +174,11 @@ impl MeshNode {
         let run_dir = bed.directory(&format!("node/{}", node.name()))?;
         let socket = run_dir.join("ztunnel.sock");
         let credential = run_dir.join("credential");
-        let root = control.state.join("root-cert.pem");
         let agent = node
             .command(sibling("ambit-node-agent")?)
             .env("NODE_NAME", node.name())
             .env("XDS_ADDRESS", &control.url)
-            .env("XDS_ROOT_CA", &root)
+            .env("XDS_ROOT_CA", control.root())
             .env("AMBIT_JOIN_TOKEN_FILE", control.token(bed, node).await?)
             .env("AMBIT_CREDENTIAL_FILE", &credential)
             .env("AMBIT_RUN_DIR", &run_dir)
@@ -161,15 +190,13 @@ impl MeshNode {
         for (name, value) in &ztunnel.env {
             command = command.env(name, value);
         }
+        for (name, value) in control.environment(&credential) {
+            command = command.env(name, value);
+        }
         let ztunnel = command
             .env("NODE_NAME", node.name())
             .env("INSTANCE_IP", node.ip4().to_string())
             .env("INPOD_UDS", &socket)
-            .env("XDS_ADDRESS", &control.url)
-            .env("XDS_ROOT_CA", &root)
-            .env("CA_ADDRESS", &control.url)
-            .env("CA_ROOT_CA", &root)
-            .env("AUTH_TOKEN", &credential)
             .spawn()?;
         for (process, port, path) in
             [(&ztunnel, ZTUNNEL_PAGE, "/healthz/ready"), (&agent, AGENT_PAGE, "/readyz")]
@@ -179,7 +206,32 @@ impl MeshNode {
             });
             ready.await.with_context(|| said(process))?;
         }
-        Ok(Self { run_dir, agent, ztunnel })
+        Ok(Self { run_dir, credential, agent, ztunnel })
+    }
+
+    /// Buys a credential for a pod of this node: the file with it.
+    ///
+    /// # Errors
+    /// If control refuses, or the file cannot be written.
+    pub(super) async fn pod_token(
+        &self,
+        control: &ControlPlane,
+        pod: &Pod,
+    ) -> anyhow::Result<PathBuf> {
+        let way = hbone::channel::ControlPlane::new(ChannelConfig {
+            servers: vec![control.url.parse()?],
+            alternative_hostname: None,
+            roots: Roots::from_setting(&control.root().display().to_string()),
+            credentials: Credentials::new(Token::File(self.credential.clone()), "Kubernetes", [])?,
+            connect_timeout: READY_WITHIN,
+        })?;
+        let (namespace, name) = (pod.namespace().to_owned(), pod.name().to_owned());
+        let request = PodCredentialRequest { namespace, name, uid: pod.uid().to_owned() };
+        let mut client = NodeServiceClient::new(way.connect().await?);
+        let bought = client.pod_credential(request).await?.into_inner();
+        let path = self.run_dir.join(format!("token-{}", pod.uid()));
+        std::fs::write(&path, bought.token)?;
+        Ok(path)
     }
 
     /// Announces a pod, as a container runtime does before the pod's programs start, until
@@ -212,7 +264,7 @@ impl MeshNode {
 }
 
 /// The end of what a process wrote, for a message.
-fn said(process: &Process) -> String {
+pub(super) fn said(process: &Process) -> String {
     let mut text = process.name().to_owned();
     for output in [process.stdout(), process.stderr()] {
         let lines: Vec<&str> = output.lines().rev().take(8).collect();
@@ -224,7 +276,7 @@ fn said(process: &Process) -> String {
 }
 
 /// The answer to GET of a page in another namespace.
-fn page(netns: &Netns, port: u16, path: &str) -> Option<String> {
+pub(super) fn page(netns: &Netns, port: u16, path: &str) -> Option<String> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n");
     let get = || {
         let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);

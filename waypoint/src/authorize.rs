@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::config::object::ObjectName;
 use crate::config::policy::{Action, Policy, PolicyInput};
 use crate::config::store::Snapshot;
 use crate::failure::Failure;
+use crate::http::head::Head;
+use crate::inbound::Inbound;
 use hbone::wire::address::NamespacedHostname;
 
 /// Proof that policy lets a request pass; dialling the application takes one.
@@ -58,6 +61,58 @@ pub fn authorize(
         return Err(Failure::NotAllowed);
     }
     Ok(Permit { policy: None })
+}
+
+/// Why what was permitted may not go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Revoked {
+    /// A policy refuses it now.
+    #[error("policy {0} denies it now")]
+    Denied(ObjectName),
+    /// No ALLOW policy allows it any longer, or its trust domain is trusted no longer.
+    #[error("nothing allows it any longer")]
+    NotAllowed,
+}
+
+/// Whether a connection that carries no HTTP may pass. There is no request to ask an
+/// authorizer about, so a CUSTOM policy that matches refuses.
+pub fn connection(snapshot: &Snapshot, inbound: &Inbound) -> Result<Permit, Failure> {
+    let (services, input) = (inbound.target.services(), inbound.policy_input(None));
+    if let Some(policy) = custom(snapshot, services, &input).first() {
+        return Err(Failure::AuthorizerFailed {
+            provider: Arc::clone(&policy.provider),
+            status: http::StatusCode::FORBIDDEN,
+            reason: "the connection carries no HTTP that it could check".to_owned(),
+        });
+    }
+    authorize(snapshot, services, &input)
+}
+
+/// Whether what was permitted would be permitted by `snapshot`: a request with the head that
+/// policies saw, else a connection that carries no HTTP. Authorizers are not asked again.
+///
+/// # Errors
+/// What forbids it.
+pub fn reconsider(
+    snapshot: &Snapshot,
+    inbound: &Inbound,
+    head: Option<&Head>,
+) -> Result<(), Revoked> {
+    // A Gateway that is gone takes its pods with it; it does not turn against anybody.
+    if snapshot.gateway.as_ref().is_some_and(|gateway| !gateway.trusts(&inbound.peer)) {
+        return Err(Revoked::NotAllowed);
+    }
+    let services = inbound.target.services();
+    let input = inbound.policy_input(head.map(Head::view));
+    let unasked = head.is_none().then(|| custom(snapshot, services, &input));
+    if let Some(policy) = unasked.as_deref().and_then(<[_]>::first) {
+        return Err(Revoked::Denied(policy.object.clone()));
+    }
+    match authorize(snapshot, services, &input) {
+        Ok(_) => Ok(()),
+        Err(Failure::Denied { policy }) => Err(Revoked::Denied(policy)),
+        Err(_) => Err(Revoked::NotAllowed),
+    }
 }
 
 /// A permit to call an authorizer, which the mesh configuration itself names.

@@ -24,6 +24,7 @@ use crate::stage::ext_authz::ExternalAuthorization;
 use crate::stage::matching::Match;
 use crate::stage::policy::Policies;
 use crate::stage::rewrite::Rewrites;
+use crate::standing::Standing;
 use crate::state::State;
 use crate::upstream::forward::{Answer, Forwarder, recorded};
 
@@ -69,7 +70,7 @@ impl Engine {
         }
         record.request(&head);
         let exchange = Exchange {
-            head,
+            head: Arc::new(head),
             body: body.map_err(BoxError::from).boxed_unsync(),
             inbound: Arc::clone(inbound),
             world: self.state.world(),
@@ -79,6 +80,7 @@ impl Engine {
             destination: None,
             response_edits: HeaderEdits::default(),
             permit: None,
+            judged: None,
             record,
         };
         self.run(exchange, upgrade).await
@@ -97,11 +99,25 @@ impl Engine {
             edits.apply(response.headers_mut());
             return response;
         }
+        let mut standing = self.standing(&exchange);
         self.tell_identity(&mut exchange);
-        match self.forwarder.forward(&mut exchange, own.as_deref()).await {
-            Ok(answer) => self.answer(exchange, answer, upgrade),
+        let answered = tokio::select! {
+            biased;
+            answered = self.forwarder.forward(&mut exchange, own.as_deref()) => answered,
+            revoked = standing.revoked() => Err(revoked.into()),
+        };
+        match answered {
+            Ok(answer) => self.answer(exchange, answer, standing, upgrade),
             Err(failure) => self.reply(exchange.record, Reply::failure(failure), grpc),
         }
+    }
+
+    /// What may end the exchange from now on.
+    fn standing(&self, exchange: &Exchange) -> Standing {
+        let head = exchange.judged.clone().unwrap_or_else(|| Arc::clone(&exchange.head));
+        let (inbound, generation) =
+            (Arc::clone(&exchange.inbound), exchange.world.config.policy_generation);
+        Standing::new(Arc::clone(&self.state), inbound, Some(head), generation)
     }
 
     /// The stages in their order.
@@ -128,12 +144,14 @@ impl Engine {
 
     /// The caller's identity for the application, if its Gateway wants that.
     fn tell_identity(&self, exchange: &mut Exchange) {
-        headers::strip_identity(&mut exchange.head.headers);
+        if exchange.head.headers.keys().any(headers::is_identity) {
+            headers::strip_identity(&mut Arc::make_mut(&mut exchange.head).headers);
+        }
         let wanted =
             exchange.world.config.gateway.as_ref().is_some_and(|g| g.forward_client_identity);
-        let text = format!("By={};URI={}", self.identity, exchange.inbound.peer);
-        if wanted && let Ok(value) = HeaderValue::try_from(text) {
-            exchange.head.headers.insert(XFCC, value);
+        let text = || format!("By={};URI={}", self.identity, exchange.inbound.peer);
+        if wanted && let Ok(value) = HeaderValue::try_from(text()) {
+            Arc::make_mut(&mut exchange.head).headers.insert(XFCC, value);
         }
     }
 
@@ -142,19 +160,20 @@ impl Engine {
         &self,
         exchange: Exchange,
         answer: Answer,
+        standing: Standing,
         upgrade: Option<hyper::upgrade::OnUpgrade>,
     ) -> Response<Body> {
         let Answer { mut response, lease, deadline, .. } = answer;
         let mut record = exchange.record;
         record.answered(response.status(), response.headers());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return self.upgraded(&exchange.head, response, lease, record, upgrade);
+            return self.upgraded(&exchange.head, response, lease, record, standing, upgrade);
         }
         headers::strip_hop_by_hop(response.headers_mut());
         exchange.response_edits.apply(response.headers_mut());
         let (parts, incoming) = response.into_parts();
         let body = incoming.map_err(BoxError::from).boxed_unsync();
-        Response::from_parts(parts, recorded(body, record, Some(lease), deadline))
+        Response::from_parts(parts, recorded(body, record, Some(lease), deadline, Some(standing)))
     }
 
     /// Joins both sides of a protocol that HTTP was left for.
@@ -164,6 +183,7 @@ impl Engine {
         mut response: Response<Incoming>,
         lease: crate::upstream::pool::Lease,
         record: Record,
+        mut standing: Standing,
         client: Option<hyper::upgrade::OnUpgrade>,
     ) -> Response<Body> {
         let (Some(client), Some(wanted)) = (client, &head.upgrade) else {
@@ -185,8 +205,15 @@ impl Engine {
             if let (Ok(client), Ok(application)) = tokio::join!(client, application) {
                 let (mut client, mut application) =
                     (TokioIo::new(client), TokioIo::new(application));
-                let copied = tokio::io::copy_bidirectional(&mut client, &mut application).await;
-                if let Ok((sent, received)) = copied {
+                let copying = tokio::io::copy_bidirectional(&mut client, &mut application);
+                let copied = tokio::select! {
+                    copied = copying => Some(copied),
+                    revoked = standing.revoked() => {
+                        record.failed(&revoked.into());
+                        None
+                    }
+                };
+                if let Some(Ok((sent, received))) = copied {
                     record.sent().fetch_add(sent, std::sync::atomic::Ordering::Relaxed);
                     record.received(usize::try_from(received).unwrap_or(usize::MAX));
                     record.complete();
@@ -205,7 +232,7 @@ impl Engine {
         let response = reply.into_response(&self.name(), grpc);
         record.answered(response.status(), response.headers());
         let (parts, body) = response.into_parts();
-        Response::from_parts(parts, recorded(body, record, None, None))
+        Response::from_parts(parts, recorded(body, record, None, None, None))
     }
 
     /// The name of this waypoint in `Proxy-Status`.

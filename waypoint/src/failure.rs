@@ -14,6 +14,7 @@ use hbone::tunnel::TunnelError;
 use hbone::wire::address::NamespacedHostname;
 use http::StatusCode;
 
+use crate::authorize::Revoked;
 use crate::config::object::ObjectName;
 use crate::path::PathError;
 
@@ -74,6 +75,9 @@ pub enum Failure {
     /// There are ALLOW policies and none allows.
     #[error("no ALLOW policy allows the request")]
     NotAllowed,
+    /// A policy turned against what had been permitted.
+    #[error("ended since policy changed: {0}")]
+    Revoked(#[from] Revoked),
     /// An authorizer refuses with an answer of its own.
     #[error("denied by authorizer {provider}")]
     AuthorizerDenied {
@@ -191,7 +195,7 @@ impl Failure {
             Self::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::HeaderTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Denied { .. } | Self::NotAllowed => StatusCode::FORBIDDEN,
+            Self::Denied { .. } | Self::NotAllowed | Self::Revoked(_) => StatusCode::FORBIDDEN,
             Self::AuthorizerDenied { status, .. } | Self::AuthorizerFailed { status, .. } => {
                 *status
             }
@@ -224,6 +228,7 @@ impl Failure {
             Self::BodyTooLarge { .. }
             | Self::Denied { .. }
             | Self::NotAllowed
+            | Self::Revoked(_)
             | Self::NotReady
             | Self::NoRoute
             | Self::Misconfigured { .. }
@@ -253,6 +258,7 @@ impl Failure {
             | Self::BodyBroken
             | Self::Denied { .. }
             | Self::NotAllowed
+            | Self::Revoked(_)
             | Self::AuthorizerDenied { .. }
             | Self::NoRoute => Fault::Client,
             Self::AuthorizerFailed { .. }
@@ -285,6 +291,7 @@ impl Failure {
             | Self::BodyBroken
             | Self::Denied { .. }
             | Self::NotAllowed
+            | Self::Revoked(_)
             | Self::AuthorizerDenied { .. }
             | Self::AuthorizerFailed { .. }
             | Self::AuthorizerInvalid { .. }
@@ -308,7 +315,7 @@ impl Failure {
             | Self::BodyTooLarge { .. } => "DPE",
             Self::HeaderTimeout => "DT",
             Self::BodyBroken => "DC",
-            Self::Denied { .. } | Self::NotAllowed => "-",
+            Self::Denied { .. } | Self::NotAllowed | Self::Revoked(_) => "-",
             Self::AuthorizerDenied { .. }
             | Self::AuthorizerFailed { .. }
             | Self::AuthorizerInvalid { .. } => "UAEX",
@@ -333,6 +340,7 @@ impl Failure {
             Self::BodyBroken => "downstream_body_broken",
             Self::Denied { .. } => "rbac_access_denied_matched_policy",
             Self::NotAllowed => "rbac_access_denied_matched_policy[none]",
+            Self::Revoked(_) => "policy_changed",
             Self::AuthorizerDenied { .. } => "ext_authz_denied",
             Self::AuthorizerFailed { .. } => "ext_authz_error",
             Self::AuthorizerInvalid { .. } => "ext_authz_invalid",
@@ -357,9 +365,10 @@ impl Failure {
                 "http_request_error"
             }
             Self::BodyTooLarge { .. } | Self::BodyBroken => "http_request_error",
-            Self::Denied { .. } | Self::NotAllowed | Self::AuthorizerDenied { .. } => {
-                "http_request_denied"
-            }
+            Self::Denied { .. }
+            | Self::NotAllowed
+            | Self::Revoked(_)
+            | Self::AuthorizerDenied { .. } => "http_request_denied",
             Self::AuthorizerFailed { .. } | Self::AuthorizerInvalid { .. } => {
                 "proxy_internal_error"
             }
@@ -379,12 +388,21 @@ impl Failure {
         }
     }
 
+    /// The policy that refuses.
+    pub fn policy(&self) -> Option<&ObjectName> {
+        match self {
+            Self::Denied { policy } | Self::Revoked(Revoked::Denied(policy)) => Some(policy),
+            _ => None,
+        }
+    }
+
     /// What a client may read: who and why, but nothing of the inside for a refusal.
     pub fn for_client(&self) -> String {
         match self {
-            Self::Denied { .. } | Self::NotAllowed | Self::AuthorizerDenied { .. } => {
-                "denied by policy".into()
-            }
+            Self::Denied { .. }
+            | Self::NotAllowed
+            | Self::Revoked(_)
+            | Self::AuthorizerDenied { .. } => "denied by policy".into(),
             Self::AuthorizerFailed { .. } | Self::AuthorizerInvalid { .. } => {
                 "the external authorizer did not decide".into()
             }

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use hbone::tunnel::Tunnel;
-use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::authorize::{self, Permit, authorize};
+use crate::authorize::{self, Permit, Revoked};
 use crate::detect::Rewound;
 use crate::directory::Target;
 use crate::directory::balance::{self, Endpoint};
@@ -15,15 +14,15 @@ use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::inbound::Inbound;
 use crate::record::connection_labels;
+use crate::standing::Standing;
 use crate::upstream::connect::Io;
 use crate::upstream::forward::MAX_ENDPOINTS_TRIED;
 
 /// Passes a connection on, of which `first` was read already, until it ends or a policy turns
 /// against it.
-pub async fn pass(engine: &Engine, inbound: &Inbound, tunnel: Tunnel, first: BytesMut) {
-    let mut changes = engine.state.changes();
-    changes.borrow_and_update();
-    let opened = match permit(engine, inbound) {
+pub async fn pass(engine: &Engine, inbound: &Arc<Inbound>, tunnel: Tunnel, first: BytesMut) {
+    let config = engine.state.world().config;
+    let opened = match authorize::connection(&config, inbound) {
         Ok(permit) => open(engine, inbound, &permit).await,
         Err(failure) => Err(failure),
     };
@@ -44,48 +43,30 @@ pub async fn pass(engine: &Engine, inbound: &Inbound, tunnel: Tunnel, first: Byt
     let labels = connection_labels(inbound, Some(&endpoint), "-");
     engine.metrics.opened(&labels);
     let mut client = Rewound::new(first, tunnel);
+    let (state, generation) = (Arc::clone(&engine.state), config.policy_generation);
+    let mut standing = Standing::new(state, Arc::clone(inbound), None, generation);
     let copied = tokio::select! {
-        copied = tokio::io::copy_bidirectional(&mut client, &mut application) => Some(copied),
-        () = denied(engine, inbound, &mut changes) => None,
+        copied = tokio::io::copy_bidirectional(&mut client, &mut application) => Ok(copied),
+        revoked = standing.revoked() => Err(revoked),
     };
     let (received, sent) =
-        copied.as_ref().and_then(|c| c.as_ref().ok().copied()).unwrap_or_default();
+        copied.as_ref().ok().and_then(|c| c.as_ref().ok().copied()).unwrap_or_default();
     engine.metrics.closed(&labels, received, sent);
     let reason = match &copied {
-        None => "policy changed",
-        Some(Ok(_)) => "finished",
-        Some(Err(_)) => "broken",
+        Err(_) => "policy changed",
+        Ok(Ok(_)) => "finished",
+        Ok(Err(_)) => "broken",
+    };
+    let policy = match &copied {
+        Err(Revoked::Denied(policy)) => Some(policy.to_string()),
+        Err(Revoked::NotAllowed) | Ok(_) => None,
     };
     info!(
-        target: "access", reason, bytes_received = received, bytes_sent = sent,
+        target: "access", reason, policy, bytes_received = received, bytes_sent = sent,
         src.identity = %inbound.peer, src.addr = %inbound.client,
         dst.addr = %inbound.target.address(), upstream_host = %endpoint.address,
         "connection complete"
     );
-}
-
-/// There is no request to ask an authorizer about, so a CUSTOM policy that matches refuses.
-fn permit(engine: &Engine, inbound: &Inbound) -> Result<Permit, Failure> {
-    let config = engine.state.world().config;
-    let (services, input) = (inbound.target.services(), inbound.policy_input(None));
-    if let Some(policy) = authorize::custom(&config, services, &input).first() {
-        return Err(Failure::AuthorizerFailed {
-            provider: Arc::clone(&policy.provider),
-            status: http::StatusCode::FORBIDDEN,
-            reason: "the connection carries no HTTP that it could check".to_owned(),
-        });
-    }
-    authorize(&config, services, &input)
-}
-
-/// Completes when a policy turns against the connection.
-async fn denied(engine: &Engine, inbound: &Inbound, changes: &mut watch::Receiver<u64>) {
-    while changes.changed().await.is_ok() {
-        if permit(engine, inbound).is_err() {
-            return;
-        }
-    }
-    std::future::pending::<()>().await;
 }
 
 async fn open(

@@ -8,7 +8,7 @@
 //! - [`engine`]: one request from head to answer
 //! - [`pipeline`]: the stage trait and the order; [`stage`]: a file per stage
 //! - [`config`]: wire to compiled routes and policies; [`path`]: the one path of a request
-//! - [`authorize`]: policy decisions and the permit
+//! - [`authorize`]: policy decisions and the permit; [`standing`]: ends what they turn against
 //! - [`directory`]: workloads and services; the choice of an endpoint
 //! - [`upstream`]: tunnels, pools, tries
 //! - [`failure`]: why we answer ourselves; [`record`]: a request's one record
@@ -32,6 +32,7 @@ pub mod path;
 pub mod pipeline;
 pub mod record;
 pub mod stage;
+pub mod standing;
 pub mod state;
 pub mod upstream;
 

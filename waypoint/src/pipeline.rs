@@ -36,8 +36,8 @@ pub struct World {
 
 /// A request on its way.
 pub struct Exchange {
-    /// The head; stages change it.
-    pub head: Head,
+    /// The head; stages change it, in a copy of their own if it is shared.
+    pub head: Arc<Head>,
     /// The body; taken by what sends it on.
     pub body: Body,
     /// The tunnel that it came on.
@@ -56,6 +56,8 @@ pub struct Exchange {
     pub response_edits: HeaderEdits,
     /// Set by policy.
     pub permit: Option<Permit>,
+    /// The head that policy saw.
+    pub judged: Option<Arc<Head>>,
     /// What is recorded of it.
     pub record: Record,
 }

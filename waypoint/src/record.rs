@@ -131,10 +131,10 @@ impl Record {
         self.grpc_status(headers);
     }
 
-    /// The waypoint answers itself.
+    /// The waypoint answers itself, or cuts the answer.
     pub fn failed(&mut self, failure: &Failure) {
-        if let Failure::Denied { policy } = failure {
-            self.policy = Some(policy.clone());
+        if failure.policy().is_some() || matches!(failure, Failure::Revoked(_)) {
+            self.policy = failure.policy().cloned();
         }
         self.answer.failure = Some(failure.clone());
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use hbone::wire::intern::Interner;
 use hbone::wire::workload::{ADDRESS_TYPE, Address, Workload};
 use hbone::xds::{Client, Handler, Rejected, Resource};
@@ -20,7 +20,7 @@ pub struct State {
     directory: ArcSwap<Directory>,
     store: Mutex<Store>,
     interner: Mutex<Interner>,
-    changes: watch::Sender<u64>,
+    policy_changes: watch::Sender<u64>,
 }
 
 impl Default for State {
@@ -30,7 +30,7 @@ impl Default for State {
             directory: ArcSwap::default(),
             store: Mutex::default(),
             interner: Mutex::default(),
-            changes: watch::Sender::new(0),
+            policy_changes: watch::Sender::new(0),
         }
     }
 }
@@ -41,9 +41,14 @@ impl State {
         World { config: self.config.load_full(), directory: self.directory.load_full() }
     }
 
-    /// Tells of every change of policies and routes.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+    /// Routes and policies as they are now.
+    pub fn config(&self) -> Guard<Arc<Snapshot>> {
+        self.config.load()
+    }
+
+    /// Tells of every change of policies: the generation of the snapshot that has it.
+    pub fn policy_changes(&self) -> watch::Receiver<u64> {
+        self.policy_changes.subscribe()
     }
 
     /// The workload of this waypoint itself.
@@ -79,8 +84,11 @@ impl State {
         for name in removed {
             store.remove(kind, name);
         }
-        self.config.store(Arc::new(store.snapshot()));
-        self.changes.send_modify(|change| *change += 1);
+        let snapshot = Arc::new(store.snapshot());
+        let generation = snapshot.policy_generation;
+        self.config.store(snapshot);
+        self.policy_changes
+            .send_if_modified(|known| std::mem::replace(known, generation) != generation);
         rejected
     }
 

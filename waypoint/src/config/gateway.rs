@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hbone::identity::TrustDomain;
+use hbone::identity::{SpiffeId, TrustDomain};
 use hbone::wire::address::{NamespacedHostname, NetworkAddress};
 use hbone::wire::pb::ambit::waypoint::v1 as pb;
 use hbone::wire::pb::istio::workload as wire;
@@ -40,6 +40,11 @@ impl Gateway {
             trust_domains: gateway.trust_domains.iter().map(domain).collect::<Result<_, _>>()?,
             forward_client_identity: gateway.forward_client_identity,
         })
+    }
+
+    /// Whether identities like `peer`'s may call.
+    pub fn trusts(&self, peer: &SpiffeId) -> bool {
+        self.trust_domains.contains(peer.trust_domain())
     }
 
     /// Whether a route or policy that names `object` means this Gateway.

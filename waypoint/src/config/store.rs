@@ -49,6 +49,7 @@ pub struct Store {
     routes: BTreeMap<String, Arc<Route>>,
     policies: BTreeMap<String, Arc<Policy>>,
     providers: BTreeMap<String, Arc<Provider>>,
+    policy_generation: u64,
 }
 
 /// What requests are decided on; never changes.
@@ -56,6 +57,8 @@ pub struct Store {
 pub struct Snapshot {
     /// The Gateway of this waypoint; none until it is known, and then nothing is served.
     pub gateway: Option<Gateway>,
+    /// Grows whenever policies, or who is trusted, have changed.
+    pub policy_generation: u64,
     services: HashMap<NamespacedHostname, ServiceConfig>,
     gateway_routes: HashMap<Option<u16>, RouteTable>,
     gateway_policies: Vec<Arc<Policy>>,
@@ -76,6 +79,7 @@ impl Store {
             Kind::Gateway => {
                 let gateway = Gateway::compile(name, &decode(name, bytes)?)?;
                 self.gateways.insert(name.to_owned(), gateway);
+                self.policy_generation += 1;
             }
             Kind::Route => {
                 let route = Route::compile(&decode(name, bytes)?);
@@ -87,6 +91,7 @@ impl Store {
                     tracing::warn!(policy = %policy.object, why, "policy made stricter: a rule is not understood");
                 }
                 self.policies.insert(name.to_owned(), Arc::new(policy));
+                self.policy_generation += 1;
             }
             Kind::Provider => {
                 let provider = Provider::compile(&decode(name, bytes)?);
@@ -99,6 +104,10 @@ impl Store {
     /// Forgets a resource.
     pub fn remove(&mut self, kind: Kind, name: &str) {
         match kind {
+            Kind::Gateway | Kind::Policy => self.policy_generation += 1,
+            Kind::Route | Kind::Provider => {}
+        }
+        match kind {
             Kind::Gateway => drop(self.gateways.remove(name)),
             Kind::Route => drop(self.routes.remove(name)),
             Kind::Policy => drop(self.policies.remove(name)),
@@ -110,6 +119,7 @@ impl Store {
     pub fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot {
             gateway: self.gateways.values().next().cloned(),
+            policy_generation: self.policy_generation,
             providers: self.providers.values().map(|p| (p.name().clone(), p.clone())).collect(),
             ..Snapshot::default()
         };

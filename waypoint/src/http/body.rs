@@ -9,6 +9,9 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::Sleep;
 
+use crate::authorize::Revoked;
+use crate::standing::Standing;
+
 /// Why a body broke off.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -33,21 +36,31 @@ pub trait Observer: Send + Unpin + 'static {
     fn trailers(&mut self, trailers: &http::HeaderMap);
     /// It ended in order.
     fn end(&mut self);
+    /// A policy cuts it.
+    fn revoked(&mut self, revoked: Revoked);
 }
 
-/// A body with an observer, and a deadline after which it breaks.
+/// A body with an observer, a deadline after which it breaks, and policies that may cut it.
+///
+/// A client that does not read keeps its stream until it does, and then gets the cut.
 pub struct Observed<O> {
     inner: Body,
     observer: O,
     deadline: Option<Pin<Box<Sleep>>>,
+    standing: Option<Standing>,
     ended: bool,
 }
 
 impl<O: Observer> Observed<O> {
     /// Puts `observer` beside `inner`.
-    pub fn new(inner: Body, observer: O, deadline: Option<tokio::time::Instant>) -> Self {
+    pub fn new(
+        inner: Body,
+        observer: O,
+        deadline: Option<tokio::time::Instant>,
+        standing: Option<Standing>,
+    ) -> Self {
         let deadline = deadline.map(|at| Box::pin(tokio::time::sleep_until(at)));
-        let mut body = Self { inner, observer, deadline, ended: false };
+        let mut body = Self { inner, observer, deadline, standing, ended: false };
         if body.inner.is_end_stream() {
             body.end();
         }
@@ -56,8 +69,15 @@ impl<O: Observer> Observed<O> {
 
     fn end(&mut self) {
         if !std::mem::replace(&mut self.ended, true) {
+            self.standing = None;
             self.observer.end();
         }
+    }
+
+    fn cut(&mut self, revoked: Revoked) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.standing = None;
+        self.observer.revoked(revoked.clone());
+        Poll::Ready(Some(Err(revoked.into())))
     }
 }
 
@@ -74,7 +94,15 @@ impl<O: Observer> http_body::Body for Observed<O> {
         {
             return Poll::Ready(Some(Err("the deadline of the request has passed".into())));
         }
-        let frame = std::task::ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        if let Some(Err(revoked)) = self.standing.as_mut().map(Standing::check) {
+            return self.cut(revoked);
+        }
+        let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
+            return match self.standing.as_mut().map(|standing| standing.poll_revoked(cx)) {
+                Some(Poll::Ready(revoked)) => self.cut(revoked),
+                Some(Poll::Pending) | None => Poll::Pending,
+            };
+        };
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {

@@ -1,5 +1,7 @@
 //! DENY and ALLOW policies; leaves the permit.
 
+use std::sync::Arc;
+
 use crate::authorize::authorize;
 use crate::pipeline::{Exchange, Flow, Stage};
 
@@ -16,6 +18,7 @@ impl Stage for Policies {
             Ok(permit) => {
                 exchange.record.policy(permit.policy().map(|policy| &policy.object));
                 exchange.permit = Some(permit);
+                exchange.judged = Some(Arc::clone(&exchange.head));
                 Flow::Continue
             }
             Err(failure) => failure.into(),

@@ -1,5 +1,7 @@
 //! Filters of the rule: redirect, rewrite, header changes.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderValue, LOCATION};
 
@@ -44,10 +46,12 @@ impl Stage for Rewrites {
 }
 
 fn apply(filters: &Filters, exchange: &mut Exchange, matched: &str) -> Result<(), String> {
-    let head = &mut exchange.head;
-    filters.request.apply(&mut head.headers);
     exchange.response_edits.0.extend(filters.response.0.iter().cloned());
+    if !filters.request.0.is_empty() {
+        filters.request.apply(&mut Arc::make_mut(&mut exchange.head).headers);
+    }
     let Some(rewrite) = &filters.rewrite else { return Ok(()) };
+    let head = Arc::make_mut(&mut exchange.head);
     if let Some(host) = &rewrite.hostname {
         let text = host.to_str().map_err(|e| e.to_string())?;
         (head.host, head.port) = split_host(text).map_err(|e| e.to_string())?;

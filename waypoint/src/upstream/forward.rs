@@ -14,12 +14,13 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::pool::{Connections, Lease, Protocol, SendError};
-use crate::authorize::Permit;
+use crate::authorize::{Permit, Revoked};
 use crate::directory::Target;
 use crate::directory::balance::{self, Endpoint};
 use crate::failure::Failure;
 use crate::http::body::{self, Body, Observed, Observer};
 use crate::pipeline::{Destination, Exchange};
+use crate::standing::Standing;
 
 /// Endpoints that a request tries when none of its bytes was sent.
 pub const MAX_ENDPOINTS_TRIED: usize = 3;
@@ -395,16 +396,23 @@ impl Observer for ResponseBody {
         }
         self.lease = None;
     }
+
+    fn revoked(&mut self, revoked: Revoked) {
+        if let Some(record) = &mut self.record {
+            record.failed(&revoked.into());
+        }
+    }
 }
 
 /// The body of an answer, which ends `record`. `lease` is given back with its end; a body
-/// that is cut closes an HTTP/1.1 connection by itself.
+/// that is cut closes an HTTP/1.1 connection by itself, and resets a stream of HTTP/2.
 pub fn recorded(
     body: Body,
     record: crate::record::Record,
     lease: Option<Lease>,
     deadline: Option<Instant>,
+    standing: Option<Standing>,
 ) -> Body {
     let observer = ResponseBody { record: Some(record), lease };
-    Observed::new(body, observer, deadline.map(Into::into)).boxed_unsync()
+    Observed::new(body, observer, deadline.map(Into::into), standing).boxed_unsync()
 }

@@ -22,10 +22,10 @@ use crate::support::{Mesh1, VIP};
 
 const SOON: Duration = Duration::from_secs(10);
 
-type Frames = ReceiverStream<Result<Frame<Bytes>, Infallible>>;
+pub(crate) type Frames = ReceiverStream<Result<Frame<Bytes>, Infallible>>;
 
 /// Sends every message back when it comes, and a status at the end.
-fn echo(listener: TcpListener) {
+pub(crate) fn echo(listener: TcpListener) {
     tokio::spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
             let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
@@ -58,7 +58,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<StreamBody<Frames
     Ok(response)
 }
 
-fn grpc(
+pub(crate) fn grpc(
     path: &str,
     frames: mpsc::Receiver<Result<Frame<Bytes>, Infallible>>,
 ) -> Request<StreamBody<Frames>> {
@@ -69,8 +69,11 @@ fn grpc(
         .expect("a request")
 }
 
-async fn client(mesh: &Mesh1) -> hyper::client::conn::http2::SendRequest<StreamBody<Frames>> {
-    let tunnel = mesh.tunnel("web", VIP).await.expect("a tunnel");
+pub(crate) async fn client(
+    mesh: &Mesh1,
+    account: &str,
+) -> hyper::client::conn::http2::SendRequest<StreamBody<Frames>> {
+    let tunnel = mesh.tunnel(account, VIP).await.expect("a tunnel");
     let shaken =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tunnel)).await;
     let (sender, connection) = shaken.expect("HTTP/2");
@@ -83,7 +86,7 @@ async fn grpc_streams_both_ways_and_ends_with_its_status() {
     let mesh = Mesh1::start().await;
     mesh.service("store", VIP.ip(), AppProtocol::Grpc);
     echo(mesh.pod("store").await.take());
-    let mut client = client(&mesh).await;
+    let mut client = client(&mesh, "web").await;
     let (send, frames) = mpsc::channel(1);
     let response = timeout(SOON, client.send_request(grpc("/shop.Store/Chat", frames)));
     let mut body = response.await.expect("in time").expect("an answer").into_body();
@@ -110,7 +113,7 @@ async fn a_grpc_client_reads_a_refusal_as_a_status() {
     mesh.service("store", VIP.ip(), AppProtocol::Grpc);
     echo(mesh.pod("store").await.take());
     mesh.configure(Kind::Policy, "AuthorizationPolicy/shop/guard", &deny("/shop.Store/*"));
-    let mut client = client(&mesh).await;
+    let mut client = client(&mesh, "web").await;
     let (_send, frames) = mpsc::channel(1);
     let response = timeout(SOON, client.send_request(grpc("/shop.Store/Chat", frames)));
     let response = response.await.expect("in time").expect("an answer");

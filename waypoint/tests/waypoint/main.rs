@@ -3,4 +3,5 @@
 mod authorizer;
 mod http1;
 mod http2;
+mod revoke;
 mod support;

@@ -117,7 +117,7 @@ fn answer(
 /// Changes of an allowed request, in the contract's order. All or none: a change that cannot
 /// be applied refuses the request.
 fn allow(ok: &OkHttpResponse, exchange: &mut Exchange) -> Result<(), String> {
-    let mut head = exchange.head.clone();
+    let mut head = Head::clone(&exchange.head);
     for option in &ok.headers {
         set_request(&mut head, option)?;
     }
@@ -140,7 +140,7 @@ fn allow(ok: &OkHttpResponse, exchange: &mut Exchange) -> Result<(), String> {
     if bytes > crate::http::MAX_HEADER_BYTES || head.headers.len() > crate::http::MAX_HEADER_COUNT {
         return Err("the headers exceed the limit".to_owned());
     }
-    exchange.head = head;
+    exchange.head = Arc::new(head);
     exchange.response_edits.0.extend(edits);
     Ok(())
 }

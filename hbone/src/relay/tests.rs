@@ -128,7 +128,7 @@ async fn an_answer_before_the_end_of_the_question_is_heard_to_its_end() {
     let (mut read, write) = client.into_split();
     let flood = tokio::spawn(flood(write));
     soon(server.read_u8()).await.expect("read");
-    server.write_all(&[7; 300_000]).await.expect("write");
+    server.write_all(&vec![7; 300_000]).await.expect("write");
     server.shutdown().await.expect("shutdown");
     // Wait until all has left this socket: closed with unread bytes, it drops what it holds.
     soon(async {
@@ -149,7 +149,7 @@ async fn an_answer_before_the_end_of_the_question_is_heard_to_its_end() {
 /// Writes until it fails.
 pub(crate) async fn flood(mut write: impl tokio::io::AsyncWrite + Unpin) -> io::Result<()> {
     loop {
-        write.write_all(&[1; 64 * 1024]).await?;
+        write.write_all(&vec![1; 64 * 1024]).await?;
     }
 }
 

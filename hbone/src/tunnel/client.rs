@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
+use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -19,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use super::keepalive;
 use super::read_ahead::ReadAhead;
 use super::stream::Tunnel;
-use super::write_behind::{Turns, WriteBehind};
+use super::write_behind::{LARGEST_WRITE, Turns, WriteBehind};
 use super::{TunnelConfig, TunnelError};
 use crate::identity::SpiffeId;
 use crate::tls::{ALPN_H2, WorkloadCertificate};
@@ -161,7 +162,9 @@ pub(super) async fn connect(
     // No SNI is sent; the name only fills the call.
     let name = ServerName::IpAddress(peer.ip().into());
     let late = TunnelError::HandshakeTimeout { peer, timeout: limit };
-    let stream = match timeout(limit, tls.connect(name, ReadAhead::new(tcp))).await {
+    let large = |session: &mut ClientConnection| session.set_buffer_limit(Some(LARGEST_WRITE));
+    let shake = tls.connect_with(name, ReadAhead::new(tcp), large);
+    let stream = match timeout(limit, shake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(source)) => return Err(TunnelError::Tls { peer, source }),
         Err(_) => return Err(late),

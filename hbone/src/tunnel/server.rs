@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, Method, Response, StatusCode};
-use rustls::ServerConfig;
+use rustls::{ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
@@ -21,7 +21,7 @@ use tokio_rustls::server::TlsStream;
 use super::keepalive;
 use super::read_ahead::ReadAhead;
 use super::stream::{StreamError, Tunnel};
-use super::write_behind::{Turns, WriteBehind};
+use super::write_behind::{LARGEST_WRITE, Turns, WriteBehind};
 use super::{TunnelConfig, TunnelError};
 use crate::identity::SpiffeId;
 use crate::tls::{ALPN_H2, leaf_identity};
@@ -50,7 +50,9 @@ pub async fn accept_tls(
 ) -> Result<Accepted, TunnelError> {
     let limit = config.connect_timeout;
     let late = TunnelError::HandshakeTimeout { peer: peer_addr, timeout: limit };
-    let stream = match timeout(limit, TlsAcceptor::from(tls).accept(ReadAhead::new(tcp))).await {
+    let large = |session: &mut ServerConnection| session.set_buffer_limit(Some(LARGEST_WRITE));
+    let shake = TlsAcceptor::from(tls).accept_with(ReadAhead::new(tcp), large);
+    let stream = match timeout(limit, shake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(source)) => return Err(TunnelError::Tls { peer: peer_addr, source }),
         Err(_) => return Err(late),

@@ -23,6 +23,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const GATHERED: usize = 16 * 1024;
 /// Larger writes go through: their system call is worth it.
 const SMALL: usize = 4 * 1024;
+/// Most bytes that TLS encrypts before they are written: what one read of a socket brings.
+pub(super) const LARGEST_WRITE: usize = 256 * 1024;
 /// A flush this soon after another shows a busy connection.
 const SOON: Duration = Duration::from_micros(50);
 

@@ -24,7 +24,7 @@ async fn a_server_that_answers_early_and_leaves_is_heard_to_its_end() {
     let (mut read, write) = app.into_split();
     let flood = tokio::spawn(relay::tests::flood(write));
     soon(server.read_u8()).await.expect("read");
-    soon(server.write_all(&[7; 300_000])).await.expect("write");
+    soon(server.write_all(&vec![7; 300_000])).await.expect("write");
     server.shutdown().await.expect("shutdown");
     drop(server);
 

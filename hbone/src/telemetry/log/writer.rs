@@ -10,6 +10,10 @@ use prometheus_client::metrics::counter::Counter;
 const QUEUE: usize = 1024;
 /// Longest line, in bytes; the rest is cut off.
 const MAX_LINE: usize = 16 << 10;
+/// Most bytes of one write, give or take a line.
+const BATCH: usize = 64 << 10;
+/// Pause between two writes; the first line after a quiet time does not wait.
+const GATHER: Duration = Duration::from_millis(5);
 /// How long an exiting program waits for its last lines.
 const FLUSH: Duration = Duration::from_secs(1);
 
@@ -53,19 +57,33 @@ impl LineWriter {
     }
 }
 
+/// Writes what waits, in one call; then lets lines gather, so that a busy program pays neither
+/// a wake-up nor a system call for each.
 fn write_all(lines: &Receiver<Item>, mut output: impl Write) {
-    // An output that fails is not given up: a full disk may have room again.
-    while let Ok(item) = lines.recv() {
-        match item {
-            Item::Line(line) => {
-                let _ = output.write_all(&line);
+    let mut batch = Vec::new();
+    while let Ok(first) = lines.recv() {
+        let mut next = Some(first);
+        while let Some(item) = next {
+            match item {
+                Item::Line(line) => batch.extend_from_slice(&line),
+                Item::Flush(done) => {
+                    write_batch(&mut batch, &mut output);
+                    let _ = done.try_send(());
+                }
             }
-            Item::Flush(done) => {
-                let _ = output.flush();
-                let _ = done.try_send(());
-            }
+            let room = batch.len() < BATCH;
+            next = room.then(|| lines.try_recv().ok()).flatten();
         }
+        write_batch(&mut batch, &mut output);
+        std::thread::sleep(GATHER);
     }
+}
+
+/// An output that fails is not given up: a full disk may have room again.
+fn write_batch(batch: &mut Vec<u8>, output: &mut impl Write) {
+    let _ = output.write_all(batch).and_then(|()| output.flush());
+    batch.clear();
+    batch.shrink_to(MAX_LINE);
 }
 
 impl Write for LineWriter {

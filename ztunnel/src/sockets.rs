@@ -23,14 +23,24 @@ const BACKLOG: i32 = 1024;
 /// A socket that is being opened.
 pub type Opening<'a> = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send + 'a>>;
 
+/// Who is at the other end of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A program in the pod. The way to it is the pod's loopback: it cannot vanish unnoticed,
+    /// and nothing is gained by pacing what is sent to it.
+    Application,
+    /// Anybody, over the network.
+    Remote,
+}
+
 /// Opens sockets in one pod's namespace.
 pub trait Sockets: Send + Sync + 'static {
     /// Listens on `port` of the wildcard address, both families where the pod has them.
-    fn listen(&self, port: u16) -> io::Result<TcpListener>;
+    fn listen(&self, port: u16, peers: Peer) -> io::Result<TcpListener>;
 
     /// Connects to `to`; with `from`, the connection shows that address as its source,
     /// whether or not the pod has it. The caller bounds the time.
-    fn connect(&self, to: SocketAddr, from: Option<IpAddr>) -> Opening<'_>;
+    fn connect(&self, to: SocketAddr, from: Option<IpAddr>, peer: Peer) -> Opening<'_>;
 }
 
 /// Opens them by entering the namespace with the calling thread.
@@ -96,9 +106,9 @@ impl InPod {
         Ok(socket)
     }
 
-    fn outgoing(&self, to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpSocket> {
+    fn outgoing(&self, to: SocketAddr, from: Option<IpAddr>, peer: Peer) -> io::Result<TcpSocket> {
         let socket = self.socket(Domain::for_address(to))?;
-        data_options(&socket, &self.options)?;
+        data_options(&socket, &self.options, peer)?;
         if let Some(from) = from {
             spoof(&socket, from)?;
         }
@@ -107,7 +117,7 @@ impl InPod {
 }
 
 impl Sockets for InPod {
-    fn listen(&self, port: u16) -> io::Result<TcpListener> {
+    fn listen(&self, port: u16, peers: Peer) -> io::Result<TcpListener> {
         let socket = match self.bound(port) {
             // A pod without IPv6.
             Err(e) if self.options.ipv6 && is_no_ipv6(&e) => {
@@ -117,12 +127,14 @@ impl Sockets for InPod {
             }
             other => other?,
         };
+        // Accepted sockets inherit them.
+        data_options(&socket, &self.options, peers)?;
         socket.listen(BACKLOG)?;
         TcpListener::from_std(socket.into())
     }
 
-    fn connect(&self, to: SocketAddr, from: Option<IpAddr>) -> Opening<'_> {
-        let socket = self.outgoing(to, from);
+    fn connect(&self, to: SocketAddr, from: Option<IpAddr>, peer: Peer) -> Opening<'_> {
+        let socket = self.outgoing(to, from, peer);
         Box::pin(async move { socket?.connect(to).await })
     }
 }
@@ -130,17 +142,25 @@ impl Sockets for InPod {
 /// The way of a pod's tunnels to their peers.
 impl Dial for InPod {
     fn dial(&self, to: SocketAddr) -> Opening<'_> {
-        self.connect(to, None)
+        self.connect(to, None, Peer::Remote)
     }
 }
 
-/// Options of a socket that carries data: ours and those that we accept.
-pub fn data_options<'a>(socket: impl Into<SockRef<'a>>, options: &SocketOptions) -> io::Result<()> {
-    let socket = socket.into();
+/// Congestion control without pacing, in every kernel: a node's choice, such as BBR, is for
+/// networks and costs a timer per burst.
+const LOOPBACK_CONGESTION: &[u8] = b"reno";
+
+/// Options of a socket that carries data, and of a listener for those that it accepts.
+fn data_options(socket: &Socket, options: &SocketOptions, peer: Peer) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
-    match &options.keepalive {
-        Some(keepalive) => socket.set_tcp_keepalive(keepalive),
-        None => Ok(()),
+    match (peer, &options.keepalive) {
+        (Peer::Application, _) => {
+            // It only saves time.
+            let _ = socket.set_tcp_congestion(LOOPBACK_CONGESTION);
+            Ok(())
+        }
+        (Peer::Remote, Some(keepalive)) => socket.set_tcp_keepalive(keepalive),
+        (Peer::Remote, None) => Ok(()),
     }
 }
 

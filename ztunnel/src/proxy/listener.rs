@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::pod::Pod;
 use crate::record::OpenSocket;
-use crate::sockets::{canonical, data_options};
+use crate::sockets::canonical;
 
 /// How long accepting pauses when descriptors or memory ran out.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -73,11 +73,6 @@ fn take(pod: &Arc<Pod>, stream: TcpStream, peer: SocketAddr, reporter: Reporter)
         refuse(&stream);
         return None;
     };
-    // A client may have reset it already; then its task will notice.
-    if let Err(error) = data_options(&stream, &pod.shared.config.sockets) {
-        tracing::debug!(pod = %pod.name, %error, "accepted socket is gone");
-        return None;
-    }
     let place = Place { _permit: permit, _socket: pod.shared.metrics.socket(reporter) };
     Some(Taken { stream, peer: canonical(peer), place })
 }

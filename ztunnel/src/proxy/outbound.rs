@@ -15,7 +15,7 @@ use super::listener::{Taken, refuse};
 use super::pod::Pod;
 use crate::decide::{Outbound, Plain, Refusal, Request, Resolve, Tunnel, outbound};
 use crate::record::{Direction, Facts, Record, early_failure};
-use crate::sockets::original_destination;
+use crate::sockets::{Peer, original_destination};
 
 /// Endpoints that one connection tries before it fails: no byte of the application has been
 /// sent, so another may be tried.
@@ -156,7 +156,7 @@ impl Call<'_> {
             dst_workload: to.workload,
             ..self.facts()
         };
-        match connect(self.pod, to.target, None).await {
+        match connect(self.pod, to.target, None, Peer::Remote).await {
             Ok(stream) => Ok((facts, Way::Plain(stream))),
             Err(failure) => Err(Box::new((facts, failure))),
         }

@@ -18,7 +18,7 @@ use super::handshakes::Handshakes;
 use super::live::Live;
 use super::{HBONE_PORT, OUTBOUND_PORT, PLAINTEXT_PORT, Shared};
 use super::{inbound, listener, outbound, plaintext};
-use crate::sockets::{InPod, Sockets};
+use crate::sockets::{InPod, Peer, Sockets};
 use crate::state::PodName;
 
 /// How long a connection waits for its pod's workload to be known.
@@ -105,13 +105,13 @@ impl Pod {
     fn listen(self: &Arc<Self>) -> Result<(), StartError> {
         // Sockets belong to the reactor of the data path.
         let _data = self.shared.data.enter();
-        let bind = |port| {
+        let bind = |port, peers| {
             let pod = self.name.clone();
-            self.sockets.listen(port).map_err(|source| StartError { port, pod, source })
+            self.sockets.listen(port, peers).map_err(|source| StartError { port, pod, source })
         };
-        let out = bind(OUTBOUND_PORT)?;
-        let hbone = bind(HBONE_PORT)?;
-        let plain = bind(PLAINTEXT_PORT)?;
+        let out = bind(OUTBOUND_PORT, Peer::Application)?;
+        let hbone = bind(HBONE_PORT, Peer::Remote)?;
+        let plain = bind(PLAINTEXT_PORT, Peer::Remote)?;
         let (source, destination) = (Reporter::Source, Reporter::Destination);
         self.spawn(listener::accept(Arc::clone(self), out, source, outbound::serve));
         self.spawn(listener::accept(Arc::clone(self), hbone, destination, inbound::serve));

@@ -25,14 +25,19 @@ fn sockets() -> InPod {
 #[tokio::test]
 async fn sockets_belong_to_the_pod_and_both_families_reach_the_listener() {
     let sockets = sockets();
-    let listener = sockets.listen(39_008).expect("listen");
+    let listener = sockets.listen(39_008, Peer::Remote).expect("listen");
     for target in ["127.0.0.1:39008", "[::1]:39008", "10.9.9.9:39008"] {
         let target: SocketAddr = target.parse().expect("address");
-        let (near, far) = tokio::join!(sockets.connect(target, None), listener.accept());
+        let (near, far) =
+            tokio::join!(sockets.connect(target, None, Peer::Remote), listener.accept());
         let (near, (far, _)) = (near.expect("connect"), far.expect("accept"));
         assert_eq!(canonical(far.local_addr().expect("local")), target);
         assert_eq!(original_destination(&far).expect("no redirect"), target);
-        assert!(near.nodelay().expect("nodelay"));
+        for socket in [&near, &far] {
+            assert!(socket.nodelay().expect("nodelay"));
+            let keepalive = SockRef::from(socket).tcp_keepalive_time().expect("option");
+            assert_eq!(keepalive, Duration::from_mins(3));
+        }
         assert_eq!(SockRef::from(&near).mark().expect("mark"), 1337);
     }
     // Nobody listens in our own namespace.
@@ -43,14 +48,14 @@ async fn sockets_belong_to_the_pod_and_both_families_reach_the_listener() {
 #[tokio::test]
 async fn a_successor_can_listen_beside_its_predecessor() {
     let sockets = sockets();
-    let _first = sockets.listen(15006).expect("listen");
-    sockets.listen(15006).expect("listen again");
+    let _first = sockets.listen(15006, Peer::Remote).expect("listen");
+    sockets.listen(15006, Peer::Remote).expect("listen again");
 }
 
 #[tokio::test]
 async fn a_spoofed_connection_comes_from_the_address_it_was_told() {
     let sockets = sockets();
-    let listener = sockets.listen(8080).expect("listen");
+    let listener = sockets.listen(8080, Peer::Remote).expect("listen");
     let route = || {
         let mut ip = std::process::Command::new("ip");
         let status = ip.args(["route", "add", "local", "192.0.2.77/32", "dev", "lo"]).status();
@@ -59,7 +64,10 @@ async fn a_spoofed_connection_comes_from_the_address_it_was_told() {
     sockets.pod.run(route).expect("entered");
     let from: IpAddr = Ipv4Addr::new(192, 0, 2, 77).into();
     let to = (Ipv4Addr::LOCALHOST, 8080).into();
-    let (near, far) = tokio::join!(sockets.connect(to, Some(from)), listener.accept());
-    near.expect("connect");
+    let (near, far) =
+        tokio::join!(sockets.connect(to, Some(from), Peer::Application), listener.accept());
+    let near = near.expect("connect");
     assert_eq!(canonical(far.expect("accept").1).ip(), from);
+    let congestion = SockRef::from(&near).tcp_congestion().expect("option");
+    assert!(congestion.starts_with(LOOPBACK_CONGESTION));
 }

@@ -9,6 +9,8 @@ use testbed::manifests::{authorization_policy, yaml};
 use testbed::mesh::{MeshPod, PATIENCE};
 use testbed::{Process, Testbed, eventually};
 
+use crate::answer::ask;
+use crate::engine::{self, Does};
 use crate::shop::{Shop, get};
 
 const AMBIT: &str = env!("CARGO_BIN_EXE_ambit");
@@ -17,6 +19,8 @@ const ADMIN: &str = "http://store/admin";
 /// How long the waypoint waits for an answer here; its default of 50 ms is for machines that
 /// do nothing else.
 const TIMEOUT: &str = "0.5s";
+/// How soon an engine that is back is used again.
+const BACK: Duration = Duration::from_secs(2);
 
 struct Engine {
     pod: MeshPod,
@@ -93,13 +97,73 @@ testbed::scenario! {
         process.resume()?;
         shop.until("it goes on", &shop.web, ORDERS, Some(200)).await?;
 
-        // It is dead, and comes back.
+        // It is dead, at once and with the reason, and comes back.
+        let mark = shop.mesh.node("node-b")?.mark();
         process.kill().await?;
         for _ in 0..5 {
             assert_eq!(get(&shop.web, ORDERS).await?, Some(403), "dead");
         }
+        let audit = shop.mesh.node("node-b")?.logs("external authorization").since(mark);
+        audit.clone().with("decision", "error").await?;
+        let lines = audit.all();
+        assert!(lines.iter().all(|line| line["decision"] == "error"), "{lines:?}");
+        let reason = |line: &Value| line["reason"].as_str().unwrap_or_default().to_owned();
+        let late = lines.iter().map(reason).filter(|reason| reason.contains("no answer within"));
+        assert_eq!(late.count(), 0, "a dead engine is known to be dead: {lines:?}");
         let _engine = Engine::run(&pod, &relations).await?;
-        shop.until("it is back", &shop.web, ORDERS, Some(200)).await?;
+        let back = eventually("it is back", BACK, async || {
+            get(&shop.web, ORDERS).await.ok() == Some(Some(200))
+        });
+        back.await?;
+        Ok(())
+    }
+
+    async fn whatever_an_engine_does_only_its_yes_lets_pass(bed: Testbed) -> anyhow::Result<()> {
+        let shop = Shop::open(&bed).await?;
+        shop.bind().await?;
+        let pod = shop.mesh.pod("rules/engine").on("node-a").enrolled().await?;
+        let service = shop.mesh.service("rules/engine").named_port("grpc", 9000, 9000).create()?;
+        shop.mesh.has_service(&service).await?;
+        let engine = engine::Engine::serve(&pod)?;
+        shop.mesh.apply(&provider("engine.rules.svc.cluster.local", 9000))?;
+        shop.mesh.apply(&ask_the_engine())?;
+        eventually("the engine is asked", PATIENCE, async || {
+            get(&shop.web, ORDERS).await.is_ok() && engine.asked() > 0
+        }).await?;
+        shop.until("the engine allows", &shop.web, ORDERS, Some(200)).await?;
+        for (does, status, decision, reason) in [
+            (Does::Allow, 200, "ok", None),
+            (Does::Refuse, 403, "denied", None),
+            (Does::AllowLate(Duration::from_millis(900)), 403, "error",
+                Some("no answer within 500ms")),
+            (Does::Nothing, 403, "error", Some("no answer within 500ms")),
+            (Does::Fail, 403, "error", Some("Internal: out of order")),
+            (Does::Allow, 200, "ok", None),
+        ] {
+            let (node, before) = (shop.mesh.node("node-b")?, engine.asked());
+            let mark = node.mark();
+            engine.now(does);
+            let asked = Instant::now();
+            let answer = ask(&shop.web, ORDERS).await?;
+            assert!(asked.elapsed() < Duration::from_secs(3), "{does:?}: {:?}", asked.elapsed());
+            assert_eq!(answer.status, Some(status), "{does:?}");
+            assert_eq!(engine.asked(), before + 1, "{does:?}: asked once");
+            let audit = node.logs("external authorization").since(mark);
+            let line = audit.clone().await?;
+            assert_eq!(audit.all().len(), 1, "{does:?}: one line for one decision");
+            assert_eq!(line["decision"], decision, "{line}");
+            assert_eq!(line.get("reason").and_then(Value::as_str), reason, "{line}");
+            assert_eq!(line["src.identity"], shop.web.identity(), "{line}");
+            assert_eq!(line["policy"], "AuthorizationPolicy/shop/ask", "{line}");
+            let because = answer.header("proxy-status").unwrap_or_default();
+            let named = match decision {
+                "ok" => "",
+                "denied" => "error=http_request_denied; hop=authorizer; details=\"denied by policy\"",
+                _ => "hop=authorizer; details=\"the external authorizer did not decide\"",
+            };
+            assert!(because.contains(named), "{does:?}: {because}");
+            assert_eq!(because.is_empty(), decision == "ok", "{does:?}: {because}");
+        }
         Ok(())
     }
 

@@ -4,6 +4,11 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
+use hbone::wire::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
+use hbone::wire::pb::envoy::service::auth::v3::authorization_server::{
+    Authorization, AuthorizationServer,
+};
+use hbone::wire::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
 use hbone::wire::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use hbone::wire::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::{
     AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
@@ -11,23 +16,27 @@ use hbone::wire::pb::envoy::service::discovery::v3::aggregated_discovery_service
 use hbone::wire::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse,
 };
+use hbone::wire::pb::google::rpc::Status as RpcStatus;
 use hyper_util::rt::TokioIo;
 use testbed::mesh::{Mesh, MeshPod, PATIENCE};
 use testbed::{Testbed, eventually};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
-use tokio_stream::{Stream, StreamExt as _};
+use tokio_stream::{Stream as Messages, StreamExt as _};
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Code, Request, Response, Status, Streaming};
+
+use crate::app;
 
 const AMBIT: &str = env!("CARGO_BIN_EXE_ambit");
 /// How long a message may take on its way.
 const SOON: Duration = Duration::from_secs(10);
 
-/// Answers each message at once; the message `fail` with a status.
+/// Answers each message at once; the message `fail` with a status. A call with one message
+/// and one answer too.
 struct Echo;
 
-type Answers = Pin<Box<dyn Stream<Item = Result<DeltaDiscoveryResponse, Status>> + Send>>;
+type Answers = Pin<Box<dyn Messages<Item = Result<DeltaDiscoveryResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl AggregatedDiscoveryService for Echo {
@@ -49,11 +58,28 @@ impl AggregatedDiscoveryService for Echo {
     }
 }
 
-fn serve(pod: &MeshPod) -> anyhow::Result<()> {
-    let listener = pod.netns().run(|| std::net::TcpListener::bind("0.0.0.0:9000"))??;
-    listener.set_nonblocking(true)?;
-    let incoming = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener)?);
+#[tonic::async_trait]
+impl Authorization for Echo {
+    async fn check(
+        &self,
+        request: Request<CheckRequest>,
+    ) -> Result<Response<CheckResponse>, Status> {
+        if request.into_inner().attributes.is_some() {
+            return Err(Status::not_found("nothing like that"));
+        }
+        let status =
+            RpcStatus { code: 0, message: "one answer".to_owned(), ..RpcStatus::default() };
+        Ok(Response::new(CheckResponse { status: Some(status), ..CheckResponse::default() }))
+    }
+}
+
+/// Serves streams on port 9000 and single calls on port 9001.
+pub(crate) fn serve(pod: &MeshPod) -> anyhow::Result<()> {
+    let incoming = TcpListenerStream::new(app::listen(pod, 9000)?);
     let service = AggregatedDiscoveryServiceServer::new(Echo);
+    tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
+    let incoming = TcpListenerStream::new(app::listen(pod, 9001)?);
+    let service = AuthorizationServer::new(Echo);
     tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
     Ok(())
 }
@@ -73,8 +99,72 @@ async fn dial(pod: &MeshPod, to: SocketAddr) -> anyhow::Result<Channel> {
     Ok(endpoint.connect_with_connector(connector).await?)
 }
 
+/// A stream both ways that is open.
+pub(crate) struct Stream {
+    send: mpsc::Sender<DeltaDiscoveryRequest>,
+    answers: Streaming<DeltaDiscoveryResponse>,
+}
+
+impl Stream {
+    /// Opens one as soon as that is possible.
+    pub(crate) async fn open(client: &MeshPod, to: SocketAddr) -> anyhow::Result<Self> {
+        let mut opened = None;
+        eventually("a stream opens", PATIENCE, async || {
+            let (send, messages) = mpsc::channel(4);
+            let Ok(channel) = dial(client, to).await else { return false };
+            let mut client = AggregatedDiscoveryServiceClient::new(channel);
+            let stream = client.delta_aggregated_resources(ReceiverStream::new(messages)).await;
+            opened = stream.ok().map(|answers| Self { send, answers: answers.into_inner() });
+            opened.is_some()
+        })
+        .await?;
+        opened.ok_or_else(|| anyhow::anyhow!("no stream"))
+    }
+
+    /// The path of its requests.
+    pub(crate) fn path(&self) -> &'static str {
+        "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+    }
+
+    /// Sends a message, and gets it back.
+    pub(crate) async fn ping(&mut self, text: &str) -> anyhow::Result<()> {
+        self.send.send(message(text)).await?;
+        let answer = tokio::time::timeout(SOON, self.answers.message()).await??;
+        anyhow::ensure!(answer.is_some_and(|a| a.type_url == text), "another answer to {text:?}");
+        Ok(())
+    }
+
+    /// The status that ends it, within a time.
+    pub(crate) async fn end(&mut self, limit: Duration) -> anyhow::Result<Status> {
+        match tokio::time::timeout(limit, self.answers.message()).await? {
+            Err(status) => Ok(status),
+            Ok(message) => anyhow::bail!("no end: {}", message.is_some()),
+        }
+    }
+
+    /// It is reset, within a time: its end is none that the server sent.
+    pub(crate) async fn is_reset(&mut self, limit: Duration) -> anyhow::Result<()> {
+        let status = self.end(limit).await?;
+        let transport = std::error::Error::source(&status).is_some();
+        anyhow::ensure!(transport, "a status of the server: {status:?}");
+        Ok(())
+    }
+}
+
 fn message(text: &str) -> DeltaDiscoveryRequest {
     DeltaDiscoveryRequest { type_url: text.to_owned(), ..DeltaDiscoveryRequest::default() }
+}
+
+/// Calls with one message and one answer: a status of the server, and an answer.
+async fn unary(client: &MeshPod, to: SocketAddr) -> anyhow::Result<()> {
+    let mut client = AuthorizationClient::new(dial(client, to).await?);
+    let answer = client.check(CheckRequest::default()).await?.into_inner();
+    anyhow::ensure!(answer.status.is_some_and(|status| status.message == "one answer"));
+    let attributes = AttributeContext::default();
+    let refused = client.check(CheckRequest { attributes: Some(attributes) }).await;
+    let status = refused.expect_err("the server fails it");
+    assert_eq!((status.code(), status.message()), (Code::NotFound, "nothing like that"));
+    Ok(())
 }
 
 testbed::scenario! {
@@ -84,42 +174,25 @@ testbed::scenario! {
         let mesh = Mesh::start(&bed, AMBIT).await?;
         let server = mesh.pod("shop/stream").on("node-b").enrolled().await?;
         let web = mesh.pod("shop/web").on("node-a").enrolled().await?;
-        let service = mesh.service("shop/stream").named_port("grpc", 9000, 9000).create()?;
+        let service = mesh.service("shop/stream").named_port("grpc", 9000, 9000).named_port("grpc-one", 9001, 9001).create()?;
         serve(&server)?;
         let waypoint = mesh.waypoint("shop/waypoint", "node-b").await?;
         mesh.use_waypoint("shop", Some("waypoint"))?;
         mesh.has_waypoint(&server, true).await?;
         mesh.has_service(&service).await?;
 
-        let to = service.at4(9000);
-        let mut opened = None;
-        eventually("a stream opens", PATIENCE, async || {
-            let (send, messages) = mpsc::channel(4);
-            let Ok(channel) = dial(&web, to).await else { return false };
-            let mut client = AggregatedDiscoveryServiceClient::new(channel);
-            let stream = client.delta_aggregated_resources(ReceiverStream::new(messages)).await;
-            opened = stream.ok().map(|answers| (send, answers.into_inner()));
-            opened.is_some()
-        }).await?;
-        let (send, mut answers) = opened.ok_or_else(|| anyhow::anyhow!("no stream"))?;
-
+        let mut stream = Stream::open(&web, service.at4(9000)).await?;
         // Ping-pong: whatever holds messages back on either way stops it.
         for number in 0..100 {
-            let text = format!("message {number}");
-            send.send(message(&text)).await?;
-            let answer = tokio::time::timeout(SOON, answers.message()).await??;
-            assert_eq!(answer.map(|a| a.type_url), Some(text));
+            stream.ping(&format!("message {number}")).await?;
         }
         // A message longer than a frame and than a window.
-        let long = "x".repeat(1 << 20);
-        send.send(message(&long)).await?;
-        let answer = tokio::time::timeout(SOON, answers.message()).await??;
-        assert_eq!(answer.map(|a| a.type_url.len()), Some(long.len()));
+        stream.ping(&"x".repeat(1 << 20)).await?;
         // And the end is the server's own.
-        send.send(message("fail")).await?;
-        let end = tokio::time::timeout(SOON, answers.message()).await?;
-        let status = end.expect_err("a status ends the stream");
+        stream.send.send(message("fail")).await?;
+        let status = stream.end(SOON).await?;
         assert_eq!((status.code(), status.message()), (Code::FailedPrecondition, "as you wish"));
+        unary(&web, service.at4(9001)).await?;
 
         mesh.node("node-b")?.logs("request").with("src.identity", web.identity())
             .with("response_code", 200).await?;

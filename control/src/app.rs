@@ -27,6 +27,8 @@ use crate::ca::metrics::CaMetrics;
 use crate::ca::root::Root;
 use crate::ca::service::CaService;
 use crate::config::Config;
+use crate::deploy::Deployer;
+use crate::deploy::leases::Leases;
 use crate::engine::{Engine, Tables};
 use crate::limits;
 use crate::listen::{self, ServerCert};
@@ -279,7 +281,9 @@ impl Parts {
         mut source: mpsc::Receiver<Update>,
         mut reports: mpsc::Receiver<Reported>,
     ) {
-        let mut engine = Engine::new(self.world.clone(), self.tables.clone(), self.board.clone());
+        let deployer = Deployer::new(Leases::load(self.state.clone()));
+        let (tables, board) = (self.tables.clone(), self.board.clone());
+        let mut engine = Engine::new(self.world.clone(), tables, board, deployer);
         let mut batch = Vec::new();
         loop {
             tokio::select! {

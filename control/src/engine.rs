@@ -8,7 +8,8 @@ use std::sync::{Arc, RwLock};
 
 use tokio::sync::watch;
 
-use crate::model::dirty::{Dirty, dirtied_by};
+use crate::deploy::Deployer;
+use crate::model::dirty::{Dirty, dirtied_by, gateway_of};
 use crate::model::object::{Key, Object, ObjectRef};
 use crate::model::report::Report;
 use crate::model::world::World;
@@ -89,6 +90,7 @@ pub struct Engine {
     world: Arc<RwLock<World>>,
     tables: Tables,
     board: Board,
+    deployer: Deployer,
     footprints: HashMap<Dirty, Footprint>,
     /// Who looked at an object by name.
     lookers: HashMap<ObjectRef, BTreeSet<Dirty>>,
@@ -98,11 +100,17 @@ pub struct Engine {
 
 impl Engine {
     /// An engine over `world`, which only it changes.
-    pub fn new(world: Arc<RwLock<World>>, tables: Tables, board: Board) -> Self {
+    pub fn new(
+        world: Arc<RwLock<World>>,
+        tables: Tables,
+        board: Board,
+        deployer: Deployer,
+    ) -> Self {
         Self {
             world,
             tables,
             board,
+            deployer,
             footprints: HashMap::new(),
             lookers: HashMap::new(),
             guards: BTreeMap::new(),
@@ -111,13 +119,17 @@ impl Engine {
 
     /// Takes what the source says.
     pub fn update(&mut self, update: Update) {
-        let mut dirty = BTreeSet::new();
-        {
-            let mut world = sync::write(&self.world);
-            for (name, object) in update.changes {
-                change(&mut world, &name, object, &mut dirty);
-                dirty.extend(self.lookers.get(&name).into_iter().flatten().cloned());
-            }
+        let (mut dirty, mut gateways) = (BTreeSet::new(), BTreeSet::new());
+        let world = self.world.clone();
+        for (name, object) in update.changes {
+            let mut world = sync::write(&world);
+            self.deployer.touched_by(&world, &name, &mut gateways);
+            self.change(&mut world, &name, object, &mut dirty);
+            self.deployer.touched_by(&world, &name, &mut gateways);
+        }
+        let deployed = self.deployer.follow(&sync::read(&world), gateways);
+        for (name, object) in deployed {
+            self.change(&mut sync::write(&world), &name, object, &mut dirty);
         }
         self.derive_all(dirty);
         self.board.set_source(update.problems, update.synced);
@@ -129,7 +141,10 @@ impl Engine {
     pub fn report(&mut self, pod: Key, uid: &str, report: &Report) {
         let changed = sync::write(&self.world).set_report(uid, report);
         if changed {
-            self.derive_all(BTreeSet::from([Dirty::Pod(pod)]));
+            let mut dirty = BTreeSet::new();
+            gateway_of(&sync::read(&self.world), &pod, &mut dirty);
+            dirty.insert(Dirty::Pod(pod));
+            self.derive_all(dirty);
             self.tables.bell.send_modify(|n| *n += 1);
         }
     }
@@ -214,18 +229,20 @@ impl Engine {
             self.tables.authorization.remove(&guard.full_name());
         }
     }
-}
 
-/// Puts an object into the world and notes what that makes dirty, before and after.
-fn change(
-    world: &mut World,
-    name: &ObjectRef,
-    object: Option<Object>,
-    dirty: &mut BTreeSet<Dirty>,
-) {
-    dirtied_by(world, name, dirty);
-    world.put(name, object);
-    dirtied_by(world, name, dirty);
+    /// Puts an object into the world and notes what that makes dirty, before and after.
+    fn change(
+        &self,
+        world: &mut World,
+        name: &ObjectRef,
+        object: Option<Object>,
+        dirty: &mut BTreeSet<Dirty>,
+    ) {
+        dirtied_by(world, name, dirty);
+        world.put(name, object);
+        dirtied_by(world, name, dirty);
+        dirty.extend(self.lookers.get(name).into_iter().flatten().cloned());
+    }
 }
 
 #[cfg(test)]

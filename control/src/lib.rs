@@ -7,6 +7,7 @@
 //! - [`source`]: a directory of Kubernetes YAML, as events
 //! - [`api`]: the custom resources as their authors write them
 //! - [`model`]: the desired state and what a change makes dirty
+//! - [`deploy`]: the objects that a Gateway asks for
 //! - [`engine`]: from changed objects to changed resources
 //! - [`translate`]: the model to the wire
 //! - [`xds`]: delta discovery
@@ -24,6 +25,7 @@ pub mod app;
 pub mod auth;
 pub mod ca;
 pub mod config;
+pub mod deploy;
 pub mod engine;
 pub mod limits;
 pub mod listen;

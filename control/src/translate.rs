@@ -106,4 +106,4 @@ pub fn derive(world: &World, dirty: &Dirty) -> Derived {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,6 +13,13 @@ pub const WAYPOINT_CLASS: &str = "ambit-waypoint";
 /// The controller that owns [`WAYPOINT_CLASS`].
 pub const WAYPOINT_CONTROLLER: &str = "ambit.dev/waypoint";
 
+/// On a Gateway of [`WAYPOINT_CLASS`]: how many instances run, 1 to 16; 2 without it.
+pub const WAYPOINT_REPLICAS: &str = "ambit.dev/replicas";
+
+/// On a Node: blocks of addresses, separated by commas, that Ambit alone gives to waypoints
+/// there, such as `10.1.0.240/28,fd00:1::f0/124`. The network routes them to the node.
+pub const WAYPOINT_ADDRESSES: &str = "ambit.dev/waypoint-addresses";
+
 /// On a Service: `true` lets callers reach its pods without its waypoint. Whatever the
 /// waypoint enforces can then be walked around.
 pub const ALLOW_WAYPOINT_BYPASS: &str = "ambit.dev/allow-waypoint-bypass";

@@ -20,7 +20,7 @@ impl Mesh {
         };
         let tables = Tables::default();
         let world = Arc::new(RwLock::new(World::new(site)));
-        let engine = Engine::new(world, tables.clone(), Board::default());
+        let engine = Engine::new(world, tables.clone(), Board::default(), Deployer::default());
         let context = Context { mesh_config: Key::new("istio-system", "istio") };
         Self { files: Files::new(context), engine, tables }
     }

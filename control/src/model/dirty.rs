@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use super::object::{Key, Kind, Map, ObjectRef};
 use super::world::{World, pods_named_by, selects};
+use crate::translate::waypoint::GATEWAY_NAME;
 
 /// Something that is derived.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,7 +58,14 @@ fn pod(world: &World, key: Key, out: &mut BTreeSet<Dirty>) {
         out.extend(chosen.map(|s| Dirty::Service(s.meta.key.clone())));
     }
     out.extend(world.slices_with(&key).map(|s| Dirty::Slice(s.meta.key.clone())));
+    gateway_of(world, &key, out);
     out.insert(Dirty::Pod(key));
+}
+
+/// The Gateway whose waypoint a pod is: its condition counts its pods.
+pub fn gateway_of(world: &World, pod: &Key, out: &mut BTreeSet<Dirty>) {
+    let label = world.pod(pod).and_then(|pod| pod.meta.label(GATEWAY_NAME));
+    out.extend(label.map(|name| Dirty::Gateway(Key::new(&pod.namespace, name))));
 }
 
 fn service(world: &World, key: Key, out: &mut BTreeSet<Dirty>) {

@@ -176,6 +176,9 @@ pub struct Pod {
     pub failed: bool,
     /// The Ready condition; true for a pod without any condition.
     pub ready: bool,
+    /// Made by [`crate::deploy`]: its node makes its network namespace, and reports whether
+    /// what runs in it is ready.
+    pub deployed: bool,
     /// A deletion has begun.
     pub deleting: bool,
     /// Named container ports: name, protocol TCP only, number.

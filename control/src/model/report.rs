@@ -25,4 +25,7 @@ pub struct Report {
     pub reason: String,
     /// Connections older than the enrolment.
     pub older_connections: u64,
+    /// The waypoint that the node runs in the pod is ready.
+    #[serde(default)]
+    pub waypoint_ready: bool,
 }

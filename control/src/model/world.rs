@@ -93,6 +93,16 @@ impl World {
         self.nodes.get(name)
     }
 
+    /// Every machine.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values()
+    }
+
+    /// A service account.
+    pub fn account(&self, key: &Key) -> Option<&ServiceAccount> {
+        self.accounts.get(key)
+    }
+
     /// A pod.
     pub fn pod(&self, key: &Key) -> Option<&Pod> {
         self.pods.get(key)
@@ -141,6 +151,11 @@ impl World {
     /// The services of a namespace.
     pub fn services_in(&self, namespace: &str) -> impl Iterator<Item = &Service> {
         within(&self.services, namespace)
+    }
+
+    /// The gateways of a namespace.
+    pub fn gateways_in(&self, namespace: &str) -> impl Iterator<Item = &Gateway> {
+        within(&self.gateways, namespace)
     }
 
     /// The policies of a namespace.

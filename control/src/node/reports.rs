@@ -27,6 +27,7 @@ pub fn read(report: &PodReport) -> Report {
         state,
         reason: report.reason.chars().take(limits::MAX_REASON).collect(),
         older_connections: report.older_connections,
+        waypoint_ready: report.waypoint_ready,
     }
 }
 

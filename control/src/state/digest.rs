@@ -14,6 +14,14 @@ pub fn short(bytes: &[u8]) -> String {
     text
 }
 
+/// A UID for what has none of its own: the same for the same text.
+pub fn uid(text: &str) -> String {
+    let hex = hex(text.as_bytes());
+    let part = |a: usize, b: usize| hex.get(a..b).unwrap_or_default();
+    // Version 8 of RFC 9562: bits of our own making.
+    format!("{}-{}-8{}-a{}-{}", part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32))
+}
+
 /// Bytes as hexadecimal text.
 pub fn encode(bytes: &[u8]) -> String {
     const DIGITS: [char; 16] =

@@ -60,10 +60,10 @@ fn waypoint_spec(
     pod: &Pod,
     looked_at: &mut BTreeSet<ObjectRef>,
 ) -> Option<pb::WaypointSpec> {
-    let name = pod.meta.label("gateway.networking.k8s.io/gateway-name")?;
+    let name = pod.meta.label(waypoint::GATEWAY_NAME)?;
     let key = Key::new(&pod.meta.key.namespace, name);
     looked_at.insert(ObjectRef::new(Kind::Gateway, &key.namespace, &key.name));
     let gateway = world.gateway(&key)?;
     waypoint::is_waypoint(world, gateway, looked_at)
-        .then(|| pb::WaypointSpec { gateway: name.to_owned() })
+        .then(|| pb::WaypointSpec { gateway: name.to_owned(), sandbox: pod.deployed })
 }

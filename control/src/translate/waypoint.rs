@@ -29,7 +29,13 @@ const CANARY: &str = "istio.io/use-waypoint-canary";
 const CANARY_NAMESPACE: &str = "istio.io/use-waypoint-canary-namespace";
 const CANARY_WEIGHT: &str = "istio.io/use-waypoint-canary-weight";
 const FOR: &str = "istio.io/waypoint-for";
-const PORT: u16 = 15008;
+
+/// The port on which waypoints take HBONE.
+pub const PORT: u16 = 15008;
+/// The label of a deployed object that names its Gateway.
+pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+/// The label of a deployed object that names who deployed it.
+pub const MANAGED: &str = "gateway.istio.io/managed";
 
 /// The classes whose Gateways are waypoints, without any GatewayClass object.
 const CLASSES: [&str; 2] = [brand::WAYPOINT_CLASS, "istio-waypoint"];
@@ -111,14 +117,12 @@ pub fn opts_out(pod: &Pod) -> bool {
 
 /// Whether a pod is itself a waypoint or gateway.
 pub fn is_waypoint_pod(pod: &Pod) -> bool {
-    pod.meta.label("gateway.networking.k8s.io/gateway-name").is_some()
+    pod.meta.label(GATEWAY_NAME).is_some()
 }
 
 fn is_waypoint_service(world: &World, service: &Service, looked_at: &mut LookedAt) -> bool {
     let key = &service.meta.key;
-    if service.meta.label("gateway.istio.io/managed").is_some()
-        || service.meta.label("gateway.networking.k8s.io/gateway-name").is_some()
-    {
+    if service.meta.label(MANAGED).is_some() || service.meta.label(GATEWAY_NAME).is_some() {
         return true;
     }
     looked_at.insert(ObjectRef::new(Kind::Gateway, &key.namespace, &key.name));
@@ -249,27 +253,29 @@ pub fn hbone_listener(gateway: &Gateway) -> Option<&Listener> {
 }
 
 /// The name that a Gateway's deployed objects have.
-fn deployed_name<'a>(world: &'a World, gateway: &'a Key) -> &'a str {
+pub fn deployed_name<'a>(world: &'a World, gateway: &'a Key) -> &'a str {
     let object = world.gateway(gateway);
     let given = object.and_then(|g| g.meta.annotation("gateway.istio.io/name-override"));
     given.unwrap_or(&gateway.name)
 }
 
-/// A waypoint's identity as policies write it.
-pub fn principal(world: &World, gateway: &Key) -> String {
+/// The service account of a Gateway's pods.
+pub fn account<'a>(world: &'a World, gateway: &'a Key) -> &'a str {
     let object = world.gateway(gateway);
     let given = object.and_then(|g| g.meta.annotation("gateway.istio.io/service-account"));
-    let account = given.unwrap_or_else(|| deployed_name(world, gateway));
+    given.unwrap_or_else(|| deployed_name(world, gateway))
+}
+
+/// A waypoint's identity as policies write it.
+pub fn principal(world: &World, gateway: &Key) -> String {
+    let account = account(world, gateway);
     format!("{}/ns/{}/sa/{account}", world.mesh().trust_domain, gateway.namespace)
 }
 
 /// The subscribers that are pods of a waypoint, by the identity that they prove:
 /// `namespace/account`.
 pub fn group(world: &World, gateway: &Key) -> String {
-    let object = world.gateway(gateway);
-    let given = object.and_then(|g| g.meta.annotation("gateway.istio.io/service-account"));
-    let account = given.unwrap_or_else(|| deployed_name(world, gateway));
-    format!("{}/{account}", gateway.namespace)
+    format!("{}/{}", gateway.namespace, account(world, gateway))
 }
 
 fn object(kind: &str, key: &Key) -> pb::ObjectRef {

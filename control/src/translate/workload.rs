@@ -88,7 +88,7 @@ fn workload(
         workload_type: pb::WorkloadType::Pod.into(),
         workload_name: name,
         authorization_policies: policies(world, pod, bindings.guards, derived),
-        status: status(pod.ready && !pod.deleting).into(),
+        status: status(is_ready(world, pod)).into(),
         cluster_id: world.site.cluster.clone(),
         services: members
             .iter()
@@ -101,6 +101,12 @@ fn workload(
         network_mode: network_mode(pod.host_network).into(),
         ..pb::Workload::default()
     }
+}
+
+/// Whether what runs in a pod can be called: of a deployed one its node says it.
+pub fn is_ready(world: &World, pod: &Pod) -> bool {
+    let reported = || world.report(&pod.uid).is_some_and(|report| report.waypoint_ready);
+    !pod.deleting && if pod.deployed { reported() } else { pod.ready }
 }
 
 fn tunnel(hbone: bool) -> pb::TunnelProtocol {

@@ -1,6 +1,7 @@
 //! The control plane from outside: real clients over real TLS sockets.
 
 mod discovery;
+mod limits;
 mod nodes;
 mod source;
 mod support;

@@ -17,6 +17,7 @@
 //! - [`service`]: the agent of a node with `control`, its settings and its HTTP pages
 //! - [`machine`]: ztunnel and waypoints as child processes, where there is no kubelet
 //! - [`saved`]: what survives a restart of the agent
+//! - [`netlink`]: sockets for routes and links
 //! - [`metrics`]: what is counted
 
 pub mod agent;
@@ -28,6 +29,7 @@ pub mod flows;
 pub mod handle;
 pub mod machine;
 pub mod metrics;
+pub mod netlink;
 pub mod pod;
 pub mod pods;
 pub mod redirect;

@@ -2,7 +2,9 @@
 //!
 //! - [`supervise`]: one program kept running
 //! - [`waypoints`]: those that `control` wants on this node
+//! - [`sandbox`]: the network namespace of one that no container runtime makes
 
+mod sandbox;
 mod supervise;
 mod waypoints;
 

@@ -21,6 +21,7 @@ const MAX_UID: usize = 128;
 pub struct Uid(Arc<str>);
 
 /// One pod of this node.
+#[allow(clippy::struct_excessive_bools)] // As many as there are facts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pod {
     /// Its UID.
@@ -43,6 +44,9 @@ pub struct Pod {
     pub annotations: BTreeMap<String, String>,
     /// The Gateway for which this pod is a waypoint that the node has to run.
     pub waypoint: Option<String>,
+    /// No container runtime makes its network namespace: the node does.
+    #[serde(default)]
+    pub sandbox: bool,
 }
 
 /// Why a pod of the stream is not taken; the others are.
@@ -115,9 +119,18 @@ impl Pod {
         format!("{}/{}", self.namespace, self.name)
     }
 
-    /// Whether an annotation has the value `true`.
+    /// Whether an annotation says yes, in one of the words that [`boolean`] takes.
     pub fn annotated_true(&self, key: &str) -> bool {
-        self.annotations.get(key).is_some_and(|value| value == "true")
+        self.annotations.get(key).and_then(|value| boolean(value)) == Some(true)
+    }
+}
+
+/// Yes or no as annotations write it (docs/wire.md, "Objects"); `None` for any other text.
+pub fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
     }
 }
 
@@ -145,6 +158,7 @@ impl TryFrom<pb::Pod> for Pod {
             terminated: wire.terminated,
             host_network: wire.host_network,
             annotations: wire.annotations,
+            sandbox: wire.waypoint.as_ref().is_some_and(|spec| spec.sandbox),
             waypoint: wire.waypoint.map(|spec| spec.gateway),
             uid,
         })

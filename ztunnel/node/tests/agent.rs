@@ -152,6 +152,7 @@ fn pod(lab: &Lab, uid: &str) -> Pod {
         host_network: false,
         annotations: BTreeMap::new(),
         waypoint: None,
+        sandbox: false,
     }
 }
 

@@ -103,7 +103,7 @@ async fn pods_and_reports_go_on_after_the_stream_breaks() {
     let (_valid, credential) = watch::channel(true);
     let source = ControlSource::new(control.way(Token::Text("node".into())), credential);
     tokio::spawn(source.run(events, reports.clone(), stop.clone()));
-    let enrolled = Report { state: State::Enrolled, reason: String::new(), older_connections: 3 };
+    let enrolled = Report { state: State::Enrolled, older_connections: 3, ..Report::default() };
     reports.set(&"u1".into(), enrolled);
 
     for round in 0..2 {

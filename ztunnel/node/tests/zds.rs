@@ -79,6 +79,7 @@ fn pod(name: &str) -> Pod {
         host_network: false,
         annotations: BTreeMap::new(),
         waypoint: None,
+        sandbox: false,
     }
 }
 

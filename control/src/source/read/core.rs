@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use hbone::brand;
 use k8s_openapi::api::core::v1 as k8s;
 use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
 use super::{Note, ReadError, check_name, decode, meta};
+use crate::deploy::place;
 use crate::model::object::{
     Endpoint, EndpointSlice, IpFamilies, Key, Kind, Namespace, Node, Object, Owner, Pod, Service,
     ServiceAccount, ServicePort, TargetPort,
@@ -24,7 +26,13 @@ pub(super) fn namespace(value: &Value, notes: &mut Vec<Note>) -> Result<Object> 
 
 pub(super) fn node(value: &Value, notes: &mut Vec<Note>) -> Result<Object> {
     let raw: k8s::Node = decode(value, "", notes)?;
-    Ok(Object::Node(Node { meta: meta(raw.metadata, Kind::Node)? }))
+    let node = Node { meta: meta(raw.metadata, Kind::Node)? };
+    if let Err(part) = place::blocks(&node) {
+        let field = format!("metadata.annotations[{}]", brand::WAYPOINT_ADDRESSES);
+        let right = "write blocks such as 10.1.0.240/28,fd00:1::f0/124";
+        notes.push(Note::new(field, format!("has {part:?}; no waypoint runs there: {right}")));
+    }
+    Ok(Object::Node(node))
 }
 
 pub(super) fn service_account(value: &Value, notes: &mut Vec<Note>) -> Result<Object> {
@@ -64,6 +72,7 @@ pub(super) fn pod(value: &Value, notes: &mut Vec<Note>) -> Result<Object> {
         terminated: phase == "Succeeded" || phase == "Failed",
         failed: phase == "Failed",
         ready: is_ready(&status),
+        deployed: false,
         deleting,
         ports: named_ports(&spec),
         generated_name,
@@ -74,10 +83,7 @@ pub(super) fn pod(value: &Value, notes: &mut Vec<Note>) -> Result<Object> {
 
 /// A UID for a pod whose document has none: the same for the same name.
 fn derived_uid(key: &Key) -> String {
-    let hex = digest::hex(format!("pod {key}").as_bytes());
-    let part = |a: usize, b: usize| hex.get(a..b).unwrap_or_default();
-    // Version 8 of RFC 9562: bits of our own making.
-    format!("{}-{}-8{}-a{}-{}", part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32))
+    digest::uid(&format!("pod {key}"))
 }
 
 fn pod_ips(status: &k8s::PodStatus) -> Result<Vec<IpAddr>> {

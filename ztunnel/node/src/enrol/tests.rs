@@ -14,6 +14,7 @@ fn pod(change: impl FnOnce(&mut Pod)) -> Pod {
         host_network: false,
         annotations: BTreeMap::new(),
         waypoint: None,
+        sandbox: false,
     };
     change(&mut pod);
     pod

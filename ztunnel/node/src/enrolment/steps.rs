@@ -202,7 +202,7 @@ impl Worker {
 
     fn report(&self, state: State, reason: String) {
         let older_connections = self.older.len() as u64;
-        let report = Report { state, reason, older_connections };
+        let report = Report { state, reason, older_connections, ..Report::default() };
         self.context.reports.set(&self.pod.uid, report);
     }
 

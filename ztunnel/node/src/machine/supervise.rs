@@ -87,8 +87,9 @@ async fn hung(program: &Program, timing: &SupervisorTiming) {
     let (mut answered, mut failures) = (false, 0);
     loop {
         ticks.tick().await;
-        let answer = timeout(timing.answer, answers(program.netns.as_deref(), address)).await;
-        if matches!(answer, Ok(Ok(true))) {
+        let answer = timeout(timing.answer, asks(program.netns.as_deref(), address)).await;
+        // One that says "not ready" shows life too.
+        if matches!(answer, Ok(Ok(Some(_)))) {
             (answered, failures) = (true, 0);
         } else {
             failures += 1;
@@ -100,8 +101,8 @@ async fn hung(program: &Program, timing: &SupervisorTiming) {
     }
 }
 
-/// Whether any HTTP answer comes: one that says "not ready" shows life too.
-async fn answers(netns: Option<&Netns>, address: SocketAddr) -> io::Result<bool> {
+/// The status of the answer to a question for readiness; `None` for what is no HTTP.
+pub(super) async fn asks(netns: Option<&Netns>, address: SocketAddr) -> io::Result<Option<u16>> {
     let open = || if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let socket = match netns {
         Some(netns) => netns.run(open)??,
@@ -110,9 +111,11 @@ async fn answers(netns: Option<&Netns>, address: SocketAddr) -> io::Result<bool>
     let mut stream = socket.connect(address).await?;
     let request = "GET /healthz/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).await?;
-    let mut start = [0; 7];
+    let mut start = [0; 12];
     stream.read_exact(&mut start).await?;
-    Ok(&start == b"HTTP/1.")
+    let text = std::str::from_utf8(&start).ok();
+    let status = text.and_then(|text| text.strip_prefix("HTTP/1.")?.get(2..)?.parse().ok());
+    Ok(status)
 }
 
 async fn finish(program: &Program, mut child: Child, end: End, timing: &SupervisorTiming) {

@@ -1,5 +1,10 @@
 //! The waypoints that `control` wants on this node, each inside its pod's network namespace
 //! and with a credential of its own.
+//!
+//! A container runtime announces the namespace of a pod that the user wrote; that of a pod
+//! that `control` deployed is made here.
+
+mod readiness;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,10 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hbone::netns::Netns;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use super::sandbox::Sandbox;
 use super::{Program, SupervisorTiming, supervise};
 use crate::pod::{Pod, Uid};
 use crate::service::Service;
@@ -19,13 +25,30 @@ use crate::source::Backoff;
 use crate::source::credential::pod_credential;
 
 /// Between two looks at which waypoints are wanted.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Longest wait between two attempts to make a namespace or to get a credential.
+const RETRY: Duration = Duration::from_secs(15);
 
 /// Says how a waypoint is started.
 pub trait WaypointLauncher: Send + Sync + 'static {
     /// The program for `pod`, which serves `gateway`; it runs inside `netns` and presents the
     /// credential in `token`, which is renewed in place.
     fn program(&self, pod: &Pod, gateway: &str, netns: Arc<Netns>, token: &Path) -> Program;
+}
+
+/// What all waypoints of the node share.
+#[derive(Clone)]
+struct Shared {
+    service: Service,
+    launcher: Arc<dyn WaypointLauncher>,
+    tokens: PathBuf,
+}
+
+/// A waypoint that runs or is ending.
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 /// Runs them until `stop`, and then until all have drained. Tokens lie in `directory`.
@@ -35,66 +58,103 @@ pub async fn run_waypoints(
     directory: PathBuf,
     stop: CancellationToken,
 ) {
-    let mut running: BTreeMap<Uid, CancellationToken> = BTreeMap::new();
-    let tasks = TaskTracker::new();
+    let shared = Shared { service, launcher, tokens: directory };
+    let mut running: BTreeMap<Uid, Running> = BTreeMap::new();
     loop {
-        let wanted = wanted(&service);
-        running.retain(|uid, token| {
-            let stays = wanted.contains_key(uid);
-            if !stays {
-                token.cancel();
-            }
-            stays
-        });
+        let wanted = wanted(&shared.service);
+        for (_, waypoint) in running.iter().filter(|(uid, _)| !wanted.contains_key(uid)) {
+            waypoint.stop.cancel();
+        }
+        // One that comes back while the former drains waits for it: they have one address.
+        running.retain(|_, waypoint| !waypoint.task.is_finished());
         for (uid, (pod, netns)) in wanted {
-            if running.contains_key(&uid) {
-                continue;
-            }
-            let token = stop.child_token();
-            running.insert(uid, token.clone());
-            let (service, launcher) = (service.clone(), launcher.clone());
-            tasks.spawn(run(service, launcher, directory.clone(), pod, netns, token));
+            running.entry(uid).or_insert_with(|| {
+                let stop = stop.child_token();
+                let task = tokio::spawn(run(shared.clone(), pod, netns, stop.clone()));
+                Running { stop, task }
+            });
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             () = stop.cancelled() => break,
         }
     }
-    tasks.close();
-    tasks.wait().await;
+    for waypoint in running.into_values() {
+        // It ends by itself; a panic was printed.
+        let _ = waypoint.task.await;
+    }
 }
 
-/// The waypoint pods whose namespace is there.
-fn wanted(service: &Service) -> BTreeMap<Uid, (Arc<Pod>, Arc<Netns>)> {
+/// The waypoint pods whose namespace is there, or is to be made.
+fn wanted(service: &Service) -> BTreeMap<Uid, (Arc<Pod>, Option<Arc<Netns>>)> {
     let pods = service.agent.pods();
     let waypoints = pods.all().into_iter().filter(|pod| pod.waypoint.is_some() && !pod.terminated);
     let placed = waypoints.filter_map(|pod| {
-        let netns = pods.netns(&pod.uid)?;
-        Some((pod.uid.clone(), (pod, netns)))
+        let netns = pods.netns(&pod.uid);
+        (netns.is_some() || pod.sandbox).then(|| (pod.uid.clone(), (pod, netns)))
     });
     placed.collect()
 }
 
 async fn run(
-    service: Service,
-    launcher: Arc<dyn WaypointLauncher>,
-    directory: PathBuf,
+    shared: Shared,
     pod: Arc<Pod>,
-    netns: Arc<Netns>,
+    announced: Option<Arc<Netns>>,
     stop: CancellationToken,
 ) {
-    let token = directory.join(pod.uid.as_str());
-    if let Err(error) = make(&directory) {
-        warn!(%error, path = %directory.display(), "cannot make the directory of tokens");
+    let sandbox = match announced {
+        Some(_) => None,
+        None => match sandbox(&pod, &stop).await {
+            Some(sandbox) => Some(sandbox),
+            None => return,
+        },
+    };
+    let netns = announced.or_else(|| sandbox.as_ref().map(Sandbox::netns));
+    if let Some(netns) = netns {
+        keep(&shared, &pod, netns, &stop).await;
+    }
+    if let Some(sandbox) = sandbox {
+        sandbox.remove().await;
+    }
+}
+
+/// The namespace of a pod that no runtime makes; none if the pod goes before it is there.
+async fn sandbox(pod: &Pod, stop: &CancellationToken) -> Option<Sandbox> {
+    let mut backoff = Backoff::new(Duration::from_millis(200), RETRY);
+    while !stop.is_cancelled() {
+        match Sandbox::create(pod).await {
+            Ok(sandbox) => {
+                info!(pod = pod.full_name(), ips = ?pod.ips, "namespace of a waypoint made");
+                return Some(sandbox);
+            }
+            Err(error) => {
+                let reason = crate::chain(&error);
+                warn!(pod = pod.full_name(), reason, "namespace of a waypoint not made");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(backoff.delay()) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+    None
+}
+
+/// Keeps the waypoint running, with a credential that is valid.
+async fn keep(shared: &Shared, pod: &Arc<Pod>, netns: Arc<Netns>, stop: &CancellationToken) {
+    let token = shared.tokens.join(pod.uid.as_str());
+    if let Err(error) = make(&shared.tokens) {
+        warn!(%error, path = %shared.tokens.display(), "cannot make the directory of tokens");
         return;
     }
     let gateway = pod.waypoint.clone().unwrap_or_default();
-    let program = launcher.program(&pod, &gateway, netns, &token);
+    let program = shared.launcher.program(pod, &gateway, netns, &token);
     info!(pod = pod.full_name(), gateway, "waypoint wanted here");
+    let reports = shared.service.agent.reports();
     let mut supervised = None;
-    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(15));
+    let mut backoff = Backoff::new(Duration::from_millis(200), RETRY);
     while !stop.is_cancelled() {
-        let wait = match pod_credential(&service.control, &pod, &token).await {
+        let wait = match pod_credential(&shared.service.control, pod, &token).await {
             Ok(wait) => {
                 backoff.reset();
                 supervised.get_or_insert_with(|| {
@@ -111,6 +171,7 @@ async fn run(
         };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
+            () = readiness::watch(&program, &pod.uid, reports) => {}
             () = stop.cancelled() => {}
         }
     }

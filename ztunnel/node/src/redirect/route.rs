@@ -1,16 +1,16 @@
 //! The rule and the routes that bring replies to the proxy back over loopback.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hbone::netns::{Netns, NetnsError};
 use nix::errno::Errno;
+use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::{RouteMessage, RouteScope, RouteType};
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
-use rtnetlink::{Handle, RouteMessageBuilder};
 
 use super::ruleset::{INBOUND_MARK, MARK_MASK};
+use crate::netlink::{Netlink, NetlinkError, errno};
 
 /// Priority of the rule (docs/wire.md, "Marks and routes").
 const PRIORITY: u32 = 32764;
@@ -26,8 +26,8 @@ pub enum RouteError {
     #[error("cannot enter the pod's network namespace")]
     Netns(#[from] NetnsError),
     /// No netlink socket.
-    #[error("cannot open a netlink socket")]
-    Socket(#[source] io::Error),
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
     /// The kernel refused one of the messages.
     #[error("cannot {action} of {family}")]
     Refused {
@@ -55,27 +55,9 @@ impl Family {
     }
 }
 
-/// A netlink socket of a namespace; its task ends with it.
-struct Netlink {
-    handle: Handle,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Netlink {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-fn connect(netns: &Netns) -> Result<Netlink, RouteError> {
-    let connect = netns.run(rtnetlink::new_connection)?;
-    let (connection, handle, _) = connect.map_err(RouteError::Socket)?;
-    Ok(Netlink { handle, task: tokio::spawn(connection) })
-}
-
 /// Adds what is missing of the rule and the routes; true if something was.
 pub async fn ensure(netns: &Netns) -> Result<bool, RouteError> {
-    let netlink = connect(netns)?;
+    let netlink = Netlink::connect(netns)?;
     let mut missing = false;
     for family in families(netns)? {
         let mut rule = netlink.handle.rule().add();
@@ -89,7 +71,7 @@ pub async fn ensure(netns: &Netns) -> Result<bool, RouteError> {
 
 /// Removes rule and routes; what is not there is no error.
 pub async fn remove(netns: &Netns) -> Result<(), RouteError> {
-    let netlink = connect(netns)?;
+    let netlink = Netlink::connect(netns)?;
     for family in families(netns)? {
         let rule = netlink.handle.rule().del(rule_message(family));
         removed(rule.execute().await, "delete the rule", family)?;
@@ -142,15 +124,6 @@ fn route_message(family: Family) -> RouteMessage {
             .table_id(TABLE)
             .output_interface(LOOPBACK)
             .build(),
-    }
-}
-
-fn errno(error: &rtnetlink::Error) -> Option<Errno> {
-    match error {
-        rtnetlink::Error::NetlinkError(message) => {
-            message.code.map(|code| Errno::from_raw(code.get().saturating_abs()))
-        }
-        _ => None,
     }
 }
 

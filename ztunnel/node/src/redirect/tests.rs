@@ -58,6 +58,7 @@ fn an_annotation_cannot_write_rules() {
             annotation.to_owned(),
         )]),
         waypoint: None,
+        sandbox: false,
     };
     let (options, refused) = Options::of(&pod);
     assert_eq!(options.reroute_interfaces, ["vm0", "tap-1"]);

@@ -10,9 +10,10 @@ use tokio::sync::Notify;
 use crate::pod::Uid;
 
 /// How far a pod's enrolment is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum State {
     /// It does not take part: peers use plain TCP.
+    #[default]
     NotEnrolled,
     /// It should take part, and something is missing; retried.
     Pending,
@@ -21,7 +22,7 @@ pub enum State {
 }
 
 /// The latest word on one pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// How far it is.
     pub state: State,
@@ -29,6 +30,9 @@ pub struct Report {
     pub reason: String,
     /// Open connections that are older than its enrolment.
     pub older_connections: u64,
+    /// The waypoint that this node runs in the pod is ready. Who reports on the enrolment
+    /// leaves it as it is.
+    pub waypoint_ready: bool,
 }
 
 /// The reports of a node: one per pod, so the number of pods bounds it. Cheap to clone.
@@ -60,19 +64,30 @@ impl Report {
             state: state.into(),
             reason: self.reason.clone(),
             older_connections: self.older_connections,
+            waypoint_ready: self.waypoint_ready,
         };
         pb::NodeReport { report: Some(pb::node_report::Report::Pod(report)) }
     }
 }
 
 impl Reports {
-    /// Notes the word on a pod; true if it differs from the last.
+    /// Notes how a pod's enrolment is; true if it differs from the last word.
     pub fn set(&self, uid: &Uid, report: Report) -> bool {
+        let ready = |old: Option<&Report>| old.is_some_and(|old| old.waypoint_ready);
+        self.change(uid, |old| Some(Report { waypoint_ready: ready(old), ..report }))
+    }
+
+    /// Notes whether the waypoint that this node runs in a pod is ready; true if it was not so.
+    /// Nothing is noted of a pod without any word: it is gone, or its first is to come.
+    pub fn set_waypoint_ready(&self, uid: &Uid, ready: bool) -> bool {
+        self.change(uid, |old| Some(Report { waypoint_ready: ready, ..old?.clone() }))
+    }
+
+    fn change(&self, uid: &Uid, new: impl FnOnce(Option<&Report>) -> Option<Report>) -> bool {
         let mut table = self.lock();
-        if table.reports.get(uid) == Some(&report) {
-            return false;
-        }
-        table.reports.insert(uid.clone(), report);
+        let old = table.reports.get(uid);
+        let Some(new) = new(old).filter(|new| old != Some(new)) else { return false };
+        table.reports.insert(uid.clone(), new);
         table.untold.insert(uid.clone());
         drop(table);
         self.0.changed.notify_one();

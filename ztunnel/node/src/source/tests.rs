@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 
 fn pending(reason: &str) -> Report {
-    Report { state: State::Pending, reason: reason.into(), older_connections: 0 }
+    Report { state: State::Pending, reason: reason.into(), ..Report::default() }
 }
 
 #[tokio::test]

@@ -1,0 +1,132 @@
+use std::sync::{Arc, RwLock};
+
+use super::*;
+use crate::engine::{Engine, Tables};
+use crate::model::report::Report;
+use crate::model::world::Site;
+use crate::source::Update;
+use crate::source::files::Files;
+use crate::source::read::Context;
+use crate::status::{Board, Condition};
+
+const NODE: &str = "apiVersion: v1\nkind: Node\nmetadata: {name: node-a, annotations: {ambit.dev/waypoint-addresses: 10.1.0.240/28}}\n";
+const GATEWAY: &str = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: waypoint, namespace: shop}\nspec: {gatewayClassName: ambit-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}\n";
+const OWN_POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: mine, namespace: shop, labels: {gateway.networking.k8s.io/gateway-name: waypoint}}\nspec: {nodeName: node-a, containers: []}\nstatus: {podIP: 10.1.0.9}\n";
+
+struct Mesh {
+    files: Files,
+    engine: Engine,
+    tables: Tables,
+    world: Arc<RwLock<World>>,
+    board: Board,
+}
+
+impl Mesh {
+    fn new() -> Self {
+        let site = Site {
+            cluster: "c".to_owned(),
+            network: String::new(),
+            system_namespace: "istio-system".to_owned(),
+            domain: "cluster.local".to_owned(),
+        };
+        let (tables, board) = (Tables::default(), Board::default());
+        let world = Arc::new(RwLock::new(World::new(site)));
+        let engine = Engine::new(world.clone(), tables.clone(), board.clone(), Deployer::default());
+        let context = Context { mesh_config: Key::new("istio-system", "istio") };
+        Self { files: Files::new(context), engine, tables, world, board }
+    }
+
+    fn set(&mut self, file: &str, yaml: &str) {
+        let changes = self.files.set(file, yaml);
+        self.engine.update(Update { changes, problems: Vec::new(), synced: true });
+    }
+
+    fn remove(&mut self, file: &str) {
+        let changes = self.files.remove(file);
+        self.engine.update(Update { changes, problems: Vec::new(), synced: true });
+    }
+
+    /// The pods that node-a hears of.
+    fn pods(&self) -> Vec<String> {
+        self.tables.node_pods.group("node-a").iter().map(|(name, _)| name.to_string()).collect()
+    }
+
+    fn programmed(&self) -> Option<Condition> {
+        let report = self.board.report();
+        let conditions = report.objects.get("Gateway shop/waypoint")?;
+        conditions.iter().find(|c| c.kind == "Programmed").cloned()
+    }
+
+    fn says(&mut self, ready: bool) {
+        let key = Key::new("shop", "waypoint-node-a");
+        let uid = crate::sync::read(&self.world).pod(&key).expect("deployed").uid.clone();
+        self.engine.report(key, &uid, &Report { waypoint_ready: ready, ..Report::default() });
+    }
+}
+
+#[test]
+fn a_gateway_brings_its_waypoint_and_takes_it_along() {
+    let mut mesh = Mesh::new();
+    mesh.set("gateway", GATEWAY);
+    assert!(mesh.pods().is_empty());
+    let reason = |mesh: &Mesh| mesh.programmed().map(|c| c.reason);
+    assert_eq!(reason(&mesh).as_deref(), Some("NoResources"));
+    mesh.set("node", NODE);
+    assert_eq!(mesh.pods(), ["shop/waypoint-node-a"]);
+    assert_eq!(reason(&mesh).as_deref(), Some("Pending"));
+    mesh.says(true);
+    assert_eq!(reason(&mesh).as_deref(), Some("Programmed"));
+    mesh.says(false);
+    assert_eq!(reason(&mesh).as_deref(), Some("Pending"));
+    let addresses = mesh.tables.address.len();
+    mesh.remove("gateway");
+    assert!(mesh.pods().is_empty());
+    assert_eq!(mesh.tables.address.len(), addresses - 2, "its workload and its service are gone");
+    assert_eq!(mesh.programmed(), None);
+}
+
+#[test]
+fn pods_that_the_source_writes_take_the_place_of_deployed_ones() {
+    let mut mesh = Mesh::new();
+    mesh.set("node", NODE);
+    mesh.set("gateway", GATEWAY);
+    assert_eq!(mesh.pods(), ["shop/waypoint-node-a"]);
+    mesh.set("pod", OWN_POD);
+    assert_eq!(mesh.pods(), ["shop/mine"]);
+    mesh.remove("pod");
+    assert_eq!(mesh.pods(), ["shop/waypoint-node-a"]);
+}
+
+#[test]
+fn an_object_of_the_source_is_left_alone_and_its_removal_is_repaired() {
+    let mut mesh = Mesh::new();
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: waypoint, namespace: shop}\nspec: {clusterIP: 10.96.0.9, ports: [{port: 15008}]}\n";
+    let managed = |mesh: &Mesh| {
+        let world = crate::sync::read(&mesh.world);
+        world.service(&Key::new("shop", "waypoint")).map(|s| s.meta.labels.len())
+    };
+    mesh.set("gateway", GATEWAY);
+    assert_eq!(managed(&mesh), Some(3));
+    mesh.set("service", service);
+    assert_eq!(managed(&mesh), Some(0), "the source's own");
+    mesh.set("gateway", &GATEWAY.replace("name: mesh", "name: other"));
+    assert_eq!(managed(&mesh), Some(0), "and it stays");
+    mesh.remove("service");
+    assert_eq!(managed(&mesh), Some(3), "deployed again");
+    mesh.set("service", service);
+    mesh.remove("gateway");
+    assert_eq!(managed(&mesh), Some(0), "not taken along");
+}
+
+#[test]
+fn a_change_elsewhere_deploys_nothing_anew() {
+    let mut mesh = Mesh::new();
+    mesh.set("node", NODE);
+    mesh.set("gateway", GATEWAY);
+    let before = mesh.tables.node_pods.revision();
+    mesh.set("other", &OWN_POD.replace("gateway.networking.k8s.io/gateway-name", "app"));
+    mesh.set("node-b", "apiVersion: v1\nkind: Node\nmetadata: {name: node-b}\n");
+    let changes = mesh.tables.node_pods.since(before).expect("not behind");
+    let names: Vec<&str> = changes.updated.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["shop/mine"]);
+}

@@ -1,11 +1,8 @@
 //! A service is sent through a waypoint by its label; then policies can speak of paths.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::json;
-use testbed::mesh::MeshPod;
-use testbed::mesh::page;
 use testbed::{eventually, manifests};
 
 use super::super::narrator::Narrator;
@@ -15,10 +12,10 @@ use super::super::stage::{SHOP, Stage};
 pub(super) const USE_WAYPOINT: &str = "istio.io/use-waypoint";
 /// The waypoint's name.
 pub(super) const NAME: &str = "waypoint";
-/// Its node.
+/// A node with an instance of it.
 pub(super) const NODE: &str = "node-b";
-/// Port of its readiness page.
-const READINESS: u16 = 15021;
+/// Instances of a waypoint whose Gateway says nothing of their number.
+const INSTANCES: usize = 2;
 /// How long things may take that take no second on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -28,11 +25,13 @@ pub(super) async fn play(narrator: &Narrator, stage: &mut Stage) -> anyhow::Resu
     narrator.fact("before: whoever may connect may ask for anything, also /admin (200)");
 
     let began = std::time::Instant::now();
-    let pod = stage.mesh.waypoint(&format!("{SHOP}/{NAME}"), NODE).await?;
-    narrator.wait("a waypoint starts on demand", ready(&pod)).await?;
+    let waypoint = stage.mesh.gateway(&format!("{SHOP}/{NAME}"))?;
+    narrator.wait("a waypoint starts on demand", waypoint.ready(INSTANCES)).await?;
     let seconds = began.elapsed().as_secs_f64();
-    narrator
-        .fact(format!("a Gateway asks for a waypoint: {NODE} runs it, ready in {seconds:.1} s"));
+    narrator.fact(format!(
+        "one object, a Gateway, asks for a waypoint: {INSTANCES} instances on {INSTANCES} nodes, \
+         ready in {seconds:.1} s"
+    ));
 
     let mark = stage.mesh.node(NODE)?.mark();
     let before = stage.customer.tally().await?;
@@ -66,16 +65,6 @@ pub(super) async fn play(narrator: &Narrator, stage: &mut Stage) -> anyhow::Resu
     let error: serde_json::Value = serde_json::from_str(&refused).unwrap_or_default();
     narrator.show([format!("web: {}", error["error"].as_str().unwrap_or("?"))]);
     around(narrator, stage).await
-}
-
-async fn ready(pod: &MeshPod) -> anyhow::Result<()> {
-    let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), READINESS);
-    let asked = async || page::ask(pod.netns(), address, "GET", "/healthz/ready").await;
-    eventually("the waypoint is ready", PATIENCE, async || {
-        asked().await.is_ok_and(|page| page.status == 200)
-    })
-    .await?;
-    Ok(())
 }
 
 /// Applies a policy and waits until it has both of its effects.

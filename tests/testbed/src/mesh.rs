@@ -54,6 +54,7 @@ pub use pair::Pair;
 pub use pod::{MeshPod, PodRequest};
 pub use service::{MeshService, ServiceRequest};
 pub use talk::Chat;
+pub use waypoint::Deployed;
 pub use ztunnel::Ztunnel;
 
 use crate::announce::AnnounceError;

@@ -11,7 +11,7 @@ pub const SERVICES_V6: &str = "fd00:96::/112";
 /// Nodes in one testbed.
 pub const NODE_LIMIT: u16 = 100;
 /// Pods on one node, ever.
-pub const PODS_PER_NODE_LIMIT: u8 = 250;
+pub const PODS_PER_NODE_LIMIT: u8 = 230;
 
 pub(super) const INFRA_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub(super) const INFRA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 1);
@@ -44,6 +44,12 @@ impl NodeAddresses {
 
     pub(super) fn pods6(self) -> String {
         format!("fd00:244:{:x}::/64", self.index)
+    }
+
+    /// What of these networks no pod of the testbed ever has.
+    pub(super) fn waypoints(self) -> [String; 2] {
+        let index = self.index;
+        [format!("10.244.{index}.240/28"), format!("fd00:244:{index:x}::ffff:0/112")]
     }
 
     /// The node's end of every pod link.

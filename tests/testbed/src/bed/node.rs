@@ -65,6 +65,11 @@ impl Node {
         self.addresses.pods6()
     }
 
+    /// The parts of these networks that are left to waypoints which a node makes itself.
+    pub fn waypoints(&self) -> [String; 2] {
+        self.addresses.waypoints()
+    }
+
     /// A program in the node's namespace: a ztunnel, a node agent.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
         Command::new(self.netns.clone(), self.name(), program)

@@ -16,12 +16,16 @@ pub fn namespace(name: &str, with: &[(&str, &str)]) -> Value {
         "metadata": {"name": name, "labels": labels(with)}})
 }
 
+/// The annotation of a Node with the addresses of waypoints that it makes itself.
+const WAYPOINT_ADDRESSES: &str = "ambit.dev/waypoint-addresses";
+
 /// The Node object of a testbed node.
 pub fn node(node: &Node) -> Value {
     let addresses: Vec<Value> =
         node.ips().iter().map(|ip| json!({"type": "InternalIP", "address": ip})).collect();
     json!({"apiVersion": "v1", "kind": "Node",
-        "metadata": {"name": node.name(), "labels": {"kubernetes.io/hostname": node.name()}},
+        "metadata": {"name": node.name(), "labels": {"kubernetes.io/hostname": node.name()},
+            "annotations": {WAYPOINT_ADDRESSES: node.waypoints().join(",")}},
         "spec": {"podCIDRs": [node.pods4(), node.pods6()]},
         "status": {"addresses": addresses}})
 }

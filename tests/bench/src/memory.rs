@@ -9,6 +9,8 @@ use crate::results::{Metric, Results};
 use crate::subject::mesh::{ControlPlane, MeshNode, Ztunnel};
 use crate::usage::proportional_kib;
 
+/// The subject that is an Envoy for each pod.
+pub const SIDECARS: &str = "sidecars";
 /// Pods on the node at each step.
 const STEPS: [usize; 3] = [1, 20, 50];
 /// How long memory must stay the same to be believed, in looks 100 ms apart.
@@ -49,17 +51,17 @@ pub async fn ztunnel(
 /// # Errors
 /// If an Envoy does not start.
 pub async fn envoy(bed: &Testbed, program: &Path, results: &mut Results) -> anyhow::Result<()> {
-    let node = bed.node("envoy-mem")?;
-    let config = bed.directory("envoy")?.join("sidecar.yaml");
+    let node = bed.node("sidecars-mem")?;
+    let config = bed.directory(SIDECARS)?.join("sidecar.yaml");
     std::fs::write(&config, ENVOY)?;
-    let mut pods = Pods { bed, node: &node, namespace: "envoy-memory", count: 0 };
+    let mut pods = Pods { bed, node: &node, namespace: "sidecars-memory", count: 0 };
     let mut running: Vec<Process> = Vec::new();
     for step in STEPS {
         for pod in pods.up_to(step)? {
             running.push(start(&pod, program, &config)?);
         }
         let pids: Vec<i32> = running.iter().map(Process::pid).collect();
-        note(results, "envoy", step, steady(&pids).await?);
+        note(results, SIDECARS, step, steady(&pids).await?);
     }
     Ok(())
 }

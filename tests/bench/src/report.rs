@@ -100,7 +100,9 @@ pub fn table(subjects: &[String], results: &Results) -> String {
         }
         let _ = writeln!(text, "  {}, {}", metric.name, metric.unit);
         for row in rows(subjects, results).iter().filter(|row| row.metric == metric) {
-            let _ = writeln!(text, "    {:width$}  {}", row.subject, line(row));
+            let earlier = subjects.split(|subject| subject == row.subject).next();
+            let line = line(row, earlier.unwrap_or_default());
+            let _ = writeln!(text, "    {:width$}  {line}", row.subject);
         }
     }
     for failure in results.failures() {
@@ -110,8 +112,8 @@ pub fn table(subjects: &[String], results: &Results) -> String {
     text
 }
 
-/// A row's numbers and ratios.
-fn line(row: &Row<'_>) -> String {
+/// A row's numbers, and its ratios to the subjects before it.
+fn line(row: &Row<'_>, earlier: &[String]) -> String {
     let Spread { median, min, max } = row.spread;
     let mut line = format!("{:>9}", number(median));
     if row.samples.len() > 1 {
@@ -119,8 +121,7 @@ fn line(row: &Row<'_>) -> String {
         let _ = write!(line, " {range:22}");
     }
     for Ratio { to, spread: Spread { median, min, max } } in &row.ratios {
-        // What others are of the base is told in their own rows.
-        if row.subject != BASE {
+        if earlier.iter().any(|name| name == to) {
             let _ = write!(line, "  {median:.2} of {to}");
             if row.samples.len() > 1 {
                 let _ = write!(line, " ({min:.2} .. {max:.2})");

@@ -77,7 +77,9 @@ impl Results {
     /// Adds a number of `subject`.
     pub fn add(&mut self, round: usize, subject: &str, metric: Metric, value: f64) {
         if !self.metrics.contains(&metric) {
-            self.metrics.push(metric.clone());
+            let same = |known: &Metric| known.measurement == metric.measurement;
+            let after = self.metrics.iter().rposition(same).map_or(self.metrics.len(), |at| at + 1);
+            self.metrics.insert(after, metric.clone());
         }
         let samples = self.samples.entry((metric, subject.to_owned())).or_default();
         samples.push(Sample { round, value });
@@ -89,7 +91,7 @@ impl Results {
         self.failures.push(Failure { subject, measurement, reason: format!("{reason:#}") });
     }
 
-    /// What was measured, in order.
+    /// What was measured, in order, each measurement's together.
     pub fn metrics(&self) -> &[Metric] {
         &self.metrics
     }
@@ -153,6 +155,16 @@ mod tests {
         assert_eq!(results.ratio(&rate, "ambit", "direct"), Some(quarter));
         assert_eq!(results.ratio(&rate, "ambit", "absent"), None);
         assert_eq!(results.metrics(), &[rate]);
+    }
+
+    #[test]
+    fn what_belongs_to_a_measurement_is_together() {
+        let mut results = Results::default();
+        for (measurement, name) in [("idle", "ztunnel"), ("bulk", "rate"), ("idle", "waypoint")] {
+            results.add(0, "ambit", Metric::new(measurement, name, "MiB"), 1.0);
+        }
+        let names: Vec<&str> = results.metrics().iter().map(|m| m.name.as_str()).collect();
+        assert_eq!(names, ["ztunnel", "waypoint", "rate"]);
     }
 
     #[test]

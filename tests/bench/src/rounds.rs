@@ -29,8 +29,8 @@ pub struct Plan {
     pub others: Vec<(String, Other)>,
     /// Only measurements whose name contains this.
     pub only: Option<String>,
-    /// An Envoy to measure the memory of.
-    pub envoy: Option<PathBuf>,
+    /// An Envoy to run in each pod, for its memory.
+    pub sidecar: Option<PathBuf>,
 }
 
 impl Plan {
@@ -91,7 +91,7 @@ pub async fn run(
 
 fn names(subjects: &[Subject], plan: &Plan) -> Vec<String> {
     let mut names: Vec<String> = subjects.iter().map(|subject| subject.name.clone()).collect();
-    names.extend(plan.envoy.as_ref().map(|_| "envoy".to_owned()));
+    names.extend(plan.sidecar.as_ref().map(|_| memory::SIDECARS.to_owned()));
     names
 }
 
@@ -192,10 +192,10 @@ async fn nodes(
             results.fail(name, "memory of a node", &error);
         }
     }
-    if let Some(program) = &plan.envoy {
-        say("memory of a node: envoy");
+    if let Some(program) = &plan.sidecar {
+        say(&format!("memory of a node: {}", memory::SIDECARS));
         if let Err(error) = memory::envoy(bed, program, results).await {
-            results.fail("envoy", "memory of a node", &error);
+            results.fail(memory::SIDECARS, "memory of a node", &error);
         }
     }
 }

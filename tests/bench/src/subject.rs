@@ -4,9 +4,11 @@
 //! second, so that all have the same way between them.
 //!
 //! - [`template`]: other proxies, as a file describes them
+//! - [`certificates`]: for those that authenticate each other
 //! - [`mesh`]: our control plane and node agents, with our ztunnels or compatible ones
 //! - [`waypoint`]: the same, and a waypoint
 
+pub mod certificates;
 pub mod mesh;
 pub mod template;
 pub mod waypoint;
@@ -129,6 +131,7 @@ impl Subject {
     pub fn template(bed: &Testbed, name: &str, template: &Template) -> anyhow::Result<Self> {
         let place = Place::new(bed, name)?;
         let directory = bed.directory(&format!("other/{name}"))?;
+        certificates::write(&directory)?;
         let words = template::Words {
             directory,
             addresses: [
@@ -188,8 +191,15 @@ impl Subject {
         match answered.await {
             Ok(_) => Ok(()),
             Err(late) => Err(last.unwrap_or_else(|| late.into()))
-                .with_context(|| format!("{} carries nothing", self.name)),
+                .with_context(|| format!("{} carries nothing\n{}", self.name, self.said())),
         }
+    }
+
+    /// The end of what its programs wrote, for a message.
+    fn said(&self) -> String {
+        let said: Vec<_> =
+            self.programs.iter().map(|program| mesh::said(&program.process)).collect();
+        said.join("\n")
     }
 
     async fn probe(&self) -> anyhow::Result<()> {

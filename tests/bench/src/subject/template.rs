@@ -2,7 +2,8 @@
 //!
 //! ```yaml
 //! # Programs between client and server. In every text, {client}, {server}, {client-node} and
-//! # {server-node} are IPv4 addresses, {port} is the server's port and {dir} a directory.
+//! # {server-node} are IPv4 addresses, {port} is the server's port and {dir} a directory with
+//! # ca.pem, cert.pem and key.pem of super::certificates. Paths may begin at the repository.
 //! programs:
 //!   - name: envoy, client
 //!     place: client                 # client, server, client-node or server-node

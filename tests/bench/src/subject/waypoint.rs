@@ -60,11 +60,7 @@ impl Subject {
                 && page(gateway.netns(), METRICS, "/metrics")
                     .is_some_and(|metrics| metrics.contains("istio_requests_total{"))
         });
-        let words = || {
-            let said: Vec<_> = self.programs.iter().map(|program| said(&program.process)).collect();
-            said.join("\n")
-        };
-        passed.await.with_context(words)?;
+        passed.await.with_context(|| self.said())?;
         Ok(())
     }
 }

@@ -62,3 +62,16 @@ fn words_in_braces_are_filled_in() {
     let want = "10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4 8080 /run/other/a {other}";
     assert_eq!(words().fill(text), want);
 }
+
+#[test]
+fn the_template_that_comes_along_is_read() {
+    let text = include_str!("../../../templates/envoy.yaml");
+    let Other::Template(pair) = Other::parse(text).expect("it is right") else {
+        panic!("a template");
+    };
+    assert_eq!(pair.programs.len(), 2);
+    for program in &pair.programs {
+        let left = |text: &str| words().fill(text).contains("{dir}");
+        assert!(!program.files.is_empty() && !program.files.values().any(|file| left(file)));
+    }
+}

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::account::Accounts;
 use crate::engine::Engine;
 use crate::listen::Listener;
 use crate::record::Metrics;
@@ -162,6 +163,7 @@ impl App {
             identity: self.config.identity.clone(),
             own_ip: self.config.instance_ip,
             checks: Arc::default(),
+            accounts: Accounts::default(),
         }
     }
 

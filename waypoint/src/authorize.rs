@@ -77,7 +77,7 @@ pub enum Revoked {
 /// Whether a connection that carries no HTTP may pass. There is no request to ask an
 /// authorizer about, so a CUSTOM policy that matches refuses.
 pub fn connection(snapshot: &Snapshot, inbound: &Inbound) -> Result<Permit, Failure> {
-    let (services, input) = (inbound.target.services(), inbound.policy_input(None));
+    let (services, input) = (inbound.target.services(), inbound.policy_input(snapshot, None));
     if let Some(policy) = custom(snapshot, services, &input).first() {
         return Err(Failure::AuthorizerFailed {
             provider: Arc::clone(&policy.provider),
@@ -103,7 +103,7 @@ pub fn reconsider(
         return Err(Revoked::NotAllowed);
     }
     let services = inbound.target.services();
-    let input = inbound.policy_input(head.map(Head::view));
+    let input = inbound.policy_input(snapshot, head.map(Head::view));
     let unasked = head.is_none().then(|| custom(snapshot, services, &input));
     if let Some(policy) = unasked.as_deref().and_then(<[_]>::first) {
         return Err(Revoked::Denied(policy.object.clone()));

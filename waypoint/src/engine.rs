@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
+use crate::account::Accounts;
 use crate::config::route::HeaderEdits;
 use crate::failure::Failure;
 use crate::http::body::{self, Body, BoxError};
@@ -20,7 +21,7 @@ use crate::http::reply::Reply;
 use crate::inbound::Inbound;
 use crate::pipeline::{Exchange, Flow, Stage};
 use crate::record::{Metrics, Record};
-use crate::stage::ext_authz::ExternalAuthorization;
+use crate::stage::ext_authz::{Checks, ExternalAuthorization};
 use crate::stage::matching::Match;
 use crate::stage::policy::Policies;
 use crate::stage::rewrite::Rewrites;
@@ -42,8 +43,10 @@ pub struct Engine {
     pub identity: SpiffeId,
     /// The address of the waypoint's pod, if it is known.
     pub own_ip: Option<IpAddr>,
-    /// Checks of external authorizers that run.
-    pub checks: Arc<std::sync::atomic::AtomicUsize>,
+    /// Checks of external authorizers.
+    pub checks: Arc<Checks>,
+    /// What each source uses.
+    pub accounts: Accounts,
 }
 
 impl Engine {
@@ -131,7 +134,7 @@ impl Engine {
             metrics: Arc::clone(&self.metrics),
             identity: self.identity.clone(),
             own,
-            running: Arc::clone(&self.checks),
+            checks: Arc::clone(&self.checks),
         };
         let flow = Match.on_request(exchange).await;
         let Flow::Continue = flow else { return flow };

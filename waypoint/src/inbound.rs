@@ -7,7 +7,9 @@ use hbone::identity::SpiffeId;
 use hbone::matching::Caller;
 use hbone::wire::workload::Workload;
 
+use crate::account::Account;
 use crate::config::policy::PolicyInput;
+use crate::config::store::Snapshot;
 use crate::config::view::RequestView;
 use crate::directory::Target;
 
@@ -24,13 +26,20 @@ pub struct Inbound {
     pub source: Option<Arc<Workload>>,
     /// What was addressed.
     pub target: Target,
+    /// What the caller uses of the waypoint.
+    pub account: Arc<Account>,
 }
 
 impl Inbound {
-    /// What policies decide on.
-    pub fn policy_input<'a>(&'a self, request: Option<RequestView<'a>>) -> PolicyInput<'a> {
+    /// What the policies of `snapshot` decide on.
+    pub fn policy_input<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        request: Option<RequestView<'a>>,
+    ) -> PolicyInput<'a> {
         PolicyInput {
             caller: &self.caller,
+            trust_domains: snapshot.gateway.as_ref().map_or(&[], |g| &g.trust_domains),
             source: self.client.ip(),
             destination: self.target.address(),
             request,

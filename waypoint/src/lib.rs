@@ -4,6 +4,7 @@
 //!
 //! - [`app`]: all tasks, wired in one place
 //! - [`listen`]: HBONE in; [`inbound`]: what is known of a tunnel; [`detect`]: is it HTTP?
+//! - [`account`]: what one source uses, and its limits
 //! - [`http`]: reading and answering; [`l4`]: what is not HTTP
 //! - [`engine`]: one request from head to answer
 //! - [`pipeline`]: the stage trait and the order; [`stage`]: a file per stage
@@ -17,6 +18,7 @@
 // A `match` that names both cases reads as the table that it is.
 #![allow(clippy::single_match_else)]
 
+pub mod account;
 pub mod app;
 pub mod authorize;
 pub mod config;

@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use crate::account::Shares;
 use crate::detect::{self, Carries, Rewound};
 use crate::directory::NotServed;
 use crate::engine::Engine;
@@ -22,9 +23,12 @@ use crate::http::reply::{PROXY_STATUS, proxy_status};
 use crate::http::serve as http_serve;
 use crate::inbound::Inbound;
 use crate::l4;
+use crate::record::Limit;
 
 /// Connections that shake hands at a time; the next ones wait in the kernel's queue.
 const MAX_HANDSHAKES: usize = 256;
+/// Of them, those from one address; beyond it a connection is closed.
+const MAX_HANDSHAKES_OF_ONE: usize = 32;
 /// Pause after an accept that failed, as when there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -44,6 +48,7 @@ impl Listener {
     /// Accepts on `tcp` until the drain; tasks of connections are in `tasks`.
     pub async fn run(self: Arc<Self>, tcp: TcpListener, tasks: TaskTracker) {
         let room = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+        let shares = Shares::new(MAX_HANDSHAKES_OF_ONE);
         let mut drain = self.drain.clone();
         loop {
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
@@ -53,11 +58,16 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, peer)) => {
+                    let Some(share) = shares.take(peer.ip().to_canonical()) else {
+                        self.engine.metrics.limit(Limit::HandshakesOfOne);
+                        debug!(src.addr = %peer, "connection closed: too many handshakes");
+                        continue;
+                    };
                     let this = Arc::clone(&self);
                     let inner = tasks.clone();
                     tasks.spawn(async move {
                         let shaken = this.handshake(stream, peer).await;
-                        drop(permit);
+                        drop((permit, share));
                         if let Some(accepted) = shaken {
                             this.connection(accepted, inner).await;
                         }
@@ -154,7 +164,7 @@ impl Listener {
         let world = self.engine.state.world();
         let gateway = world.config.gateway.as_ref();
         let gateway = gateway.ok_or((StatusCode::SERVICE_UNAVAILABLE, Failure::NotReady))?;
-        if !gateway.trust_domains.contains(peer.trust_domain()) {
+        if !gateway.trusts(&peer) {
             return Err((StatusCode::UNAUTHORIZED, Failure::NotAllowed));
         }
         let target = world.directory.target(address, gateway).map_err(|why| {
@@ -176,6 +186,7 @@ impl Listener {
         let client = forwarded.filter(owns).unwrap_or(peer_addr);
         let source = world.directory.workload(client.ip()).cloned();
         let caller = Caller::authenticated(peer.clone());
-        Ok(Inbound { peer, caller, client, source, target })
+        let account = self.engine.accounts.of(&peer);
+        Ok(Inbound { peer, caller, client, source, target, account })
     }
 }

@@ -13,8 +13,8 @@ use crate::directory::balance::Endpoint;
 use crate::failure::{Failure, Hop};
 use crate::http::head::{Head, REQUEST_ID};
 use crate::inbound::Inbound;
-pub use metrics::Metrics;
 use metrics::RequestLabels;
+pub use metrics::{Limit, Metrics};
 
 mod labels;
 pub mod metrics;

@@ -7,6 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use hbone::identity::TrustDomain;
 use hbone::matching::Caller;
 use hbone::wire::address::NamespacedHostname;
 use hbone::wire::pb::ambit::waypoint::v1 as pb;
@@ -67,6 +68,8 @@ pub enum Target {
 pub struct PolicyInput<'a> {
     /// Who calls.
     pub caller: &'a Caller,
+    /// Names of the mesh's trust domain: its own and its aliases.
+    pub trust_domains: &'a [TrustDomain],
     /// From where.
     pub source: IpAddr,
     /// What was addressed.

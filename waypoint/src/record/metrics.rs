@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use hbone::brand::METRIC_PREFIX;
 use hbone::telemetry::TrafficLabels;
-use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
+use prometheus_client::encoding::{
+    EncodeLabel, EncodeLabelSet, EncodeLabelValue, LabelSetEncoder, LabelValueEncoder,
+};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
@@ -45,6 +47,49 @@ pub struct CheckLabels {
     pub result: &'static str,
 }
 
+/// A limit of the waypoint that was reached; each is a constant of ours.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+pub enum Limit {
+    /// Handshakes that one address has open.
+    HandshakesOfOne,
+    /// Checks of authorizers that run.
+    Checks,
+    /// Those for requests of one identity.
+    ChecksOfOne,
+}
+
+impl Limit {
+    /// The label's value.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::HandshakesOfOne => "handshakes_of_one",
+            Self::Checks => "checks",
+            Self::ChecksOfOne => "checks_of_one",
+        }
+    }
+}
+
+impl std::fmt::Display for Limit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::HandshakesOfOne => "the limit of handshakes of one address",
+            Self::Checks => "the limit of checks that run",
+            Self::ChecksOfOne => "the limit of checks that run for one identity",
+        })
+    }
+}
+
+impl EncodeLabelValue for Limit {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
+        EncodeLabelValue::encode(&self.as_str(), encoder)
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LimitLabels {
+    limit: Limit,
+}
+
 type Histograms = Family<RequestLabels, Histogram, fn() -> Histogram>;
 
 /// The waypoint's metrics; one registration a process, shared by all of it.
@@ -59,6 +104,7 @@ pub struct Metrics {
     received: Family<TrafficLabels, Counter>,
     checks: Family<CheckLabels, Counter>,
     refused: Counter,
+    limits: Family<LimitLabels, Counter>,
 }
 
 fn histogram() -> Histogram {
@@ -83,6 +129,7 @@ impl Metrics {
             received: Family::default(),
             checks: Family::default(),
             refused: Counter::default(),
+            limits: Family::default(),
         };
         registry.register("istio_requests", "Requests", metrics.requests.clone());
         let mut histogram =
@@ -111,6 +158,11 @@ impl Metrics {
             "Tunnels that were not for this waypoint",
             metrics.refused.clone(),
         );
+        registry.register(
+            format!("{METRIC_PREFIX}_waypoint_limits_reached"),
+            "Handshakes and checks refused at a limit",
+            metrics.limits.clone(),
+        );
         metrics
     }
 
@@ -130,6 +182,11 @@ impl Metrics {
     /// A check ended.
     pub fn check(&self, provider: &str, result: &'static str) {
         self.checks.get_or_create(&CheckLabels { provider: provider.to_owned(), result }).inc();
+    }
+
+    /// A limit was reached.
+    pub fn limit(&self, limit: Limit) {
+        self.limits.get_or_create(&LimitLabels { limit }).inc();
     }
 
     /// A tunnel was refused.

@@ -2,7 +2,7 @@
 //! (docs/wire.md, "External authorization").
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -10,12 +10,13 @@ use hbone::identity::SpiffeId;
 use hbone::wire::workload::Workload;
 use tracing::info;
 
+use crate::account::{Account, Place};
 use crate::authorize;
 use crate::config::policy::Policy;
 use crate::config::provider::ProviderCall;
 use crate::failure::Failure;
 use crate::pipeline::{Exchange, Flow, Stage};
-use crate::record::Metrics;
+use crate::record::{Limit, Metrics};
 use crate::upstream::forward::Forwarder;
 use outcome::Outcome;
 
@@ -25,6 +26,29 @@ mod outcome;
 
 /// Checks that one waypoint runs at a time; a hanging authorizer must not pile them up.
 pub const MAX_CHECKS: usize = 1024;
+/// Of them, those for requests of one identity.
+pub const MAX_CHECKS_OF_ONE: usize = 256;
+
+/// The checks of one waypoint.
+#[derive(Debug, Default)]
+pub struct Checks {
+    running: Arc<AtomicUsize>,
+    made: AtomicU64,
+}
+
+impl Checks {
+    /// A place for a check of a request of `account`, or the limit that is reached.
+    fn begin(&self, account: &Account) -> Result<(Place, Place), Limit> {
+        let of_one = Place::take(&account.checks, MAX_CHECKS_OF_ONE).ok_or(Limit::ChecksOfOne)?;
+        let of_all = Place::take(&self.running, MAX_CHECKS).ok_or(Limit::Checks)?;
+        Ok((of_one, of_all))
+    }
+
+    /// The number of the next check, as Envoy's streams have one.
+    fn number(&self) -> u64 {
+        self.made.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
 
 /// Asks the providers of the CUSTOM policies that match; all must allow.
 pub struct ExternalAuthorization {
@@ -36,15 +60,16 @@ pub struct ExternalAuthorization {
     pub identity: SpiffeId,
     /// The workload of the waypoint itself, for the choice of an endpoint.
     pub own: Option<Arc<Workload>>,
-    /// Checks that run.
-    pub running: Arc<AtomicUsize>,
+    /// The checks of this waypoint.
+    pub checks: Arc<Checks>,
 }
 
 impl Stage for ExternalAuthorization {
     const NAME: &'static str = "ext_authz";
 
     async fn on_request(&self, exchange: &mut Exchange) -> Flow {
-        let input = exchange.inbound.policy_input(Some(exchange.head.view()));
+        let input =
+            exchange.inbound.policy_input(&exchange.world.config, Some(exchange.head.view()));
         let services = exchange.inbound.target.services();
         for policy in authorize::custom(&exchange.world.config, services, &input) {
             let flow = self.check(exchange, &policy).await;
@@ -107,15 +132,14 @@ impl ExternalAuthorization {
         call: &ProviderCall,
         body: Option<Body>,
     ) -> Outcome {
-        let take = |n: usize| (n < MAX_CHECKS).then_some(n + 1);
-        if self.running.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_err() {
-            return Outcome::Error {
-                reason: format!("{MAX_CHECKS} checks are running"),
-                answer: None,
-            };
-        }
-        let _running = Running(&self.running);
-        let request = message::request(exchange, &self.identity, body);
+        let _places = match self.checks.begin(&exchange.inbound.account) {
+            Ok(places) => places,
+            Err(limit) => {
+                self.metrics.limit(limit);
+                return Outcome::Error { reason: format!("{limit} is reached"), answer: None };
+            }
+        };
+        let request = message::request(exchange, &self.identity, self.checks.number(), body);
         let directory = Arc::clone(&exchange.world.directory);
         let asked = call::check(&self.forwarder, &directory, self.own.as_deref(), call, request);
         match tokio::time::timeout(call.timeout, asked).await {
@@ -195,12 +219,4 @@ pub(super) struct Body {
     bytes: Bytes,
     whole: bool,
     as_bytes: bool,
-}
-
-struct Running<'a>(&'a AtomicUsize);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
 }

@@ -13,7 +13,8 @@ impl Stage for Policies {
     const NAME: &'static str = "policy";
 
     async fn on_request(&self, exchange: &mut Exchange) -> Flow {
-        let input = exchange.inbound.policy_input(Some(exchange.head.view()));
+        let input =
+            exchange.inbound.policy_input(&exchange.world.config, Some(exchange.head.view()));
         match authorize(&exchange.world.config, exchange.inbound.target.services(), &input) {
             Ok(permit) => {
                 exchange.record.policy(permit.policy().map(|policy| &policy.object));

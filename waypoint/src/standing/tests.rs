@@ -89,6 +89,7 @@ fn inbound(state: &State) -> Arc<Inbound> {
         client,
         source: None,
         target,
+        account: Arc::default(),
     })
 }
 

@@ -10,8 +10,10 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::sync::oneshot;
 
 use super::connect::Connect;
+use crate::account::Place;
 use crate::authorize::Permit;
 use crate::directory::balance::Endpoint;
 use crate::failure::Failure;
@@ -29,6 +31,8 @@ pub const MAX_HTTP2: usize = 16;
 pub const IDLE: Duration = Duration::from_mins(1);
 /// Endpoints whose connections are kept; beyond it those without use are forgotten.
 pub const MAX_ENDPOINTS: usize = 4096;
+/// How long a connection is still attempted when the request that wanted it is gone.
+const ABANDONED: Duration = Duration::from_secs(1);
 /// Header of an answer, in bytes.
 const MAX_ANSWER_HEADER: u32 = 64 * 1024;
 /// Bytes of one answer in flight.
@@ -65,30 +69,13 @@ struct Slot {
     open: Arc<AtomicUsize>,
     shared: Mutex<Vec<Shared>>,
     /// One handshake at a time; the others wait for it and then find room.
-    connecting: tokio::sync::Mutex<()>,
+    connecting: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Clone)]
 struct Shared {
     sender: http2::SendRequest<Body>,
     streams: Arc<AtomicUsize>,
-}
-
-/// A counted place, given back when dropped.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(counter: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
-        let take = |n: usize| (n < limit).then_some(n + 1);
-        counter.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
-        Some(Self(Arc::clone(counter)))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
 }
 
 /// Holds the connection of an answer until its body has ended.
@@ -258,26 +245,64 @@ impl Connections {
 
     async fn reserve(
         &self,
-        slot: &Slot,
+        slot: &Arc<Slot>,
         endpoint: &Endpoint,
         permit: &Permit,
     ) -> Result<(http2::SendRequest<Body>, Place), Failure> {
         if let Some(found) = slot.find_shared() {
             return Ok(found);
         }
-        let _one = slot.connecting.lock().await;
+        let turn = Arc::clone(&slot.connecting).lock_owned().await;
         if let Some(found) = slot.find_shared() {
             return Ok(found);
         }
         if lock(&slot.shared).len() >= MAX_HTTP2 {
             return Err(Failure::Overflow { address: endpoint.address, limit: MAX_HTTP2 });
         }
-        let stream = self.connect.connect(endpoint, permit).await?;
-        let sender = handshake_http2(stream, endpoint).await?;
-        let streams = Arc::new(AtomicUsize::new(1));
-        lock(&slot.shared).push(Shared { sender: sender.clone(), streams: Arc::clone(&streams) });
-        Ok((sender, Place(streams)))
+        let (mut caller, made) = oneshot::channel();
+        let connecting = open_http2(
+            Arc::clone(&self.connect),
+            Arc::clone(slot),
+            endpoint.clone(),
+            permit.clone(),
+        );
+        // A task of its own: a caller with less time than a handshake takes, such as a check of
+        // an authorizer, would throw every connection away before it is there.
+        tokio::spawn(async move {
+            let _turn = turn;
+            let made = tokio::select! {
+                made = connecting => made,
+                () = abandoned(&mut caller) => return,
+            };
+            let _ = caller.send(made);
+        });
+        let gone = || Failure::Broken {
+            address: endpoint.address,
+            reason: "the attempt to connect was given up".to_owned(),
+            unsent: true,
+        };
+        made.await.map_err(|_| gone())?
     }
+}
+
+/// Opens a connection and puts it into its slot, with one place taken.
+async fn open_http2(
+    connect: Arc<dyn Connect>,
+    slot: Arc<Slot>,
+    endpoint: Endpoint,
+    permit: Permit,
+) -> Result<(http2::SendRequest<Body>, Place), Failure> {
+    let stream = connect.connect(&endpoint, &permit).await?;
+    let sender = handshake_http2(stream, &endpoint).await?;
+    let (place, streams) = Place::first();
+    lock(&slot.shared).push(Shared { sender: sender.clone(), streams });
+    Ok((sender, place))
+}
+
+/// Completes when nobody has waited for a connection for [`ABANDONED`].
+async fn abandoned<T>(caller: &mut oneshot::Sender<T>) {
+    caller.closed().await;
+    tokio::time::sleep(ABANDONED).await;
 }
 
 async fn handshake_http2(

@@ -13,7 +13,7 @@ use waypoint::config::store::Kind;
 
 use crate::support::{Mesh1, VIP};
 
-const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// Answers every request with 200 and `name`; what it received goes to the channel.
 pub(crate) fn application(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use hbone::identity::SpiffeId;
 use hbone::tls::{CertificateRequest, WorkloadCertificate};
@@ -102,6 +103,7 @@ impl Mesh1 {
             identity: id("waypoint"),
             own_ip: None,
             checks: Arc::default(),
+            accounts: waypoint::account::Accounts::default(),
         });
         let (raise, drain) = Drain::channel();
         let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -145,7 +147,12 @@ impl Mesh1 {
 
     /// A pod of service `name`: an application that is only reached through its node proxy.
     pub(crate) async fn pod(&self, name: &str) -> Pod {
-        let pod = Pod::start(self, name).await;
+        self.slow_pod(name, Duration::ZERO).await
+    }
+
+    /// A pod whose node proxy takes its time before each handshake.
+    pub(crate) async fn slow_pod(&self, name: &str, handshake: Duration) -> Pod {
+        let pod = Pod::start(self, name, handshake).await;
         self.announce(&pod);
         pod
     }
@@ -173,6 +180,11 @@ impl Mesh1 {
             ..Default::default()
         };
         self.address(&pod.uid, wire::address::Type::Workload(workload));
+    }
+
+    /// Where the waypoint listens.
+    pub(crate) fn listens_on(&self) -> SocketAddr {
+        self.address
     }
 
     /// The metrics page.
@@ -235,13 +247,13 @@ pub(crate) struct Pod {
 }
 
 impl Pod {
-    async fn start(mesh: &Mesh1, service: &str) -> Self {
+    async fn start(mesh: &Mesh1, service: &str, handshake: Duration) -> Self {
         let ip = next_ip();
         let listener = TcpListener::bind((ip, 0)).await.expect("a port");
         let app = listener.local_addr().expect("bound");
         let hbone = TcpListener::bind((ip, HBONE_PORT)).await.expect("port 15008");
         let tls = mesh.authority.issue(&id(service)).server_config().expect("TLS");
-        tokio::spawn(node_proxy(hbone, tls));
+        tokio::spawn(node_proxy(hbone, tls, handshake));
         Self {
             service: service.to_owned(),
             uid: format!("pod-{ip}"),
@@ -256,11 +268,12 @@ impl Pod {
     }
 }
 
-async fn node_proxy(tcp: TcpListener, tls: Arc<rustls::ServerConfig>) {
+async fn node_proxy(tcp: TcpListener, tls: Arc<rustls::ServerConfig>, handshake: Duration) {
     let config = Arc::new(TunnelConfig::default());
     while let Ok((stream, peer)) = tcp.accept().await {
         let (tls, config) = (tls.clone(), config.clone());
         tokio::spawn(async move {
+            tokio::time::sleep(handshake).await;
             let Ok(accepted) = accept_tls(stream, peer, tls, &config).await else { return };
             assert_eq!(accepted.peer, id("waypoint"), "only the waypoint's identity comes here");
             let (_raise, drain) = Drain::channel();

@@ -5,7 +5,7 @@ use hbone::wire::pb::ambit::waypoint::v1 as pb;
 use http::HeaderName;
 use ipnet::IpNet;
 
-use super::source::{Lists, service_account, trust_domain};
+use super::source::{Lists, is_principal, service_account, trust_domain};
 use super::text::{ip_block, port, wildcard};
 use super::{PolicyInput, Truth};
 
@@ -54,7 +54,7 @@ impl ConditionMatch {
             Self::SourceNamespace(lists) => {
                 lists.holds(|want| want.matches(Some(caller.namespace())))
             }
-            Self::SourcePrincipal(lists) => lists.holds(|want| want.matches(caller.principal())),
+            Self::SourcePrincipal(lists) => lists.holds(|want| is_principal(want, input)),
             Self::SourceAccount(lists) => lists.holds(|want| want.matches(caller)),
             Self::SourceTrustDomain(lists) => {
                 lists.holds(|want| want.matches(trust_domain(caller)))

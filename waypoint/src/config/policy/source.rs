@@ -82,13 +82,30 @@ impl SourceMatch {
     pub(super) fn evaluate(&self, input: &PolicyInput<'_>) -> Truth {
         let caller = input.caller;
         Truth::all([
-            self.principals.holds(|want| want.matches(caller.principal())),
+            self.principals.holds(|want| is_principal(want, input)),
             self.namespaces.holds(|want| want.matches(Some(caller.namespace()))),
             self.ip_blocks.holds(|block| block_contains(block, input.source)),
             self.service_accounts.holds(|want| want.matches(caller)),
             self.trust_domains.holds(|want| want.matches(trust_domain(caller))),
         ])
     }
+}
+
+/// Whether the caller is that principal, under any name of the mesh's trust domain: an alias
+/// means whom the trust domain itself means (docs/wire.md, "Layer 7 policies").
+pub(super) fn is_principal(want: &StringMatch, input: &PolicyInput<'_>) -> bool {
+    if want.matches(input.caller.principal()) {
+        return true;
+    }
+    let Some(identity) = input.caller.identity() else { return false };
+    let own = identity.trust_domain();
+    let others = || input.trust_domains.iter().filter(|domain| *domain != own);
+    let one_of_ours = input.trust_domains.contains(own);
+    one_of_ours
+        && others().any(|domain| {
+            let (namespace, account) = (identity.namespace(), identity.service_account());
+            want.matches(Some(&format!("{}/ns/{namespace}/sa/{account}", domain.as_str())))
+        })
 }
 
 pub(super) fn trust_domain(caller: &Caller) -> Option<&str> {

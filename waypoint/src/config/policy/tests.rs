@@ -1,5 +1,6 @@
 //! What a policy matches, and what it makes of what it cannot understand.
 
+use hbone::identity::TrustDomain;
 use hbone::matching::Caller;
 use hbone::wire::pb::ambit::waypoint::v1 as pb;
 use http::{HeaderMap, HeaderValue, Method};
@@ -49,6 +50,7 @@ fn judge(rule: &pb::PolicyRule, http: bool) -> (bool, bool) {
     };
     let input = PolicyInput {
         caller: &caller,
+        trust_domains: &[],
         source: "10.1.0.5".parse().expect("an address"),
         destination: "10.96.0.7:80".parse().expect("an address"),
         request: http.then_some(view),
@@ -158,4 +160,49 @@ fn an_unknown_action_denies() {
     let policy = Policy::compile(&wire);
     assert_eq!(policy.action, super::Action::Deny);
     assert_eq!(policy.unreadable().count(), 1);
+}
+
+#[test]
+fn an_alias_of_the_trust_domain_means_the_same_principals() {
+    let domains = ["cluster.local", "old.example"].map(|d| TrustDomain::new(d).expect("a domain"));
+    let alone = domains.get(..1).expect("one");
+    for (caller, wanted, aliases, want) in [
+        ("cluster.local", "old.example/ns/shop/sa/web", &domains[..], true),
+        ("old.example", "cluster.local/ns/shop/sa/web", &domains[..], true),
+        ("old.example", "cluster.local/ns/shop/*", &domains[..], true),
+        ("old.example", "old.example/ns/shop/sa/web", &domains[..], true),
+        ("cluster.local", "old.example/ns/shop/sa/other", &domains[..], false),
+        ("cluster.local", "strange.example/ns/shop/sa/web", &domains[..], false),
+        ("cluster.local", "old.example/ns/shop/sa/web", alone, false),
+        // Who is of none of them is nobody else.
+        ("strange.example", "cluster.local/ns/shop/sa/web", &domains[..], false),
+    ] {
+        let identity = format!("spiffe://{caller}/ns/shop/sa/web").parse().expect("an identity");
+        let who = Caller::authenticated(identity);
+        let input = PolicyInput {
+            caller: &who,
+            trust_domains: aliases,
+            source: "10.1.0.5".parse().expect("an address"),
+            destination: "10.96.0.7:80".parse().expect("an address"),
+            request: None,
+        };
+        let condition = pb::Condition {
+            key: "source.principal".to_owned(),
+            values: list(&[wanted]),
+            ..Default::default()
+        };
+        let rules = [
+            source(|s| s.principals = list(&[wanted])),
+            pb::PolicyRule { when: vec![condition], ..Default::default() },
+        ];
+        for rule in rules {
+            let wire = pb::Policy { rules: vec![rule.clone()], ..Default::default() };
+            let matches = Policy::compile(&wire).matching_rule(&input).is_some();
+            assert_eq!(matches, want, "{caller} as {wanted}: {rule:?}");
+        }
+        let not = source(|s| s.not_principals = list(&[wanted]));
+        let wire = pb::Policy { rules: vec![not], ..Default::default() };
+        let matches = Policy::compile(&wire).matching_rule(&input).is_some();
+        assert_eq!(matches, !want, "{caller} as anybody but {wanted}");
+    }
 }

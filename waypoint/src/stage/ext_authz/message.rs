@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use hbone::identity::SpiffeId;
@@ -17,15 +16,17 @@ use crate::pipeline::Exchange;
 
 const PARTIAL_BODY: &str = "x-envoy-auth-partial-body";
 
-/// Numbers of checks of this process, as Envoy's are of its streams.
-static CHECKS: AtomicU64 = AtomicU64::new(1);
-
-/// The request of a check.
-pub(super) fn request(exchange: &Exchange, own: &SpiffeId, body: Option<Body>) -> CheckRequest {
+/// The request of a check, of which `number` is the one in this waypoint.
+pub(super) fn request(
+    exchange: &Exchange,
+    own: &SpiffeId,
+    number: u64,
+    body: Option<Body>,
+) -> CheckRequest {
     let head = &exchange.head;
     let inbound = &exchange.inbound;
     let mut http = HttpRequest {
-        id: CHECKS.fetch_add(1, Ordering::Relaxed).to_string(),
+        id: number.to_string(),
         method: head.method.to_string(),
         headers: headers(head),
         path: head.target(),

@@ -1,0 +1,160 @@
+//! What one source may use, and that others have theirs all the same.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hbone::wire::pb::ambit::waypoint::v1 as pb;
+use hbone::wire::pb::envoy::service::auth::v3 as auth;
+use hbone::wire::pb::envoy::service::auth::v3::authorization_server::{
+    Authorization, AuthorizationServer,
+};
+use hbone::wire::pb::istio::workload::AppProtocol;
+use http::{Request, StatusCode};
+use http_body_util::Empty;
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_stream::wrappers::TcpListenerStream;
+use waypoint::config::store::Kind;
+use waypoint::stage::ext_authz::MAX_CHECKS_OF_ONE;
+
+use crate::http1::{SOON, policy};
+use crate::support::{Mesh1, VIP};
+
+/// Handshakes of one address; the next is closed.
+const HANDSHAKES: usize = 32;
+
+/// A connection from an address of its own that says nothing.
+async fn silent(mesh: &Mesh1, from: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(format!("{from}:0").parse().expect("an address")).expect("bound");
+    socket.connect(mesh.listens_on()).await.expect("connected")
+}
+
+#[tokio::test]
+async fn handshakes_of_one_address_leave_room_for_others() {
+    let mesh = Mesh1::start().await;
+    mesh.service("store", VIP.ip(), AppProtocol::Http11);
+    let mut open = Vec::new();
+    for _ in 0..HANDSHAKES {
+        open.push(silent(&mesh, "127.9.9.9").await);
+    }
+    let mut more = silent(&mesh, "127.9.9.9").await;
+    let end = timeout(SOON, more.read_u8()).await.expect("closed in time");
+    assert!(end.is_err(), "{end:?}");
+    let reached = "ambit_waypoint_limits_reached_total{limit=\"handshakes_of_one\"} 1";
+    assert!(mesh.metrics().contains(reached), "{}", mesh.metrics());
+    // Others shake hands, and so does it when it has let go.
+    mesh.tunnel("web", VIP).await.expect("another address is served");
+    drop(open);
+    let mut again = silent(&mesh, "127.9.9.9").await;
+    let silence = timeout(Duration::from_millis(300), again.read_u8()).await;
+    assert!(silence.is_err(), "it is not closed: {silence:?}");
+}
+
+/// Allows when it is told to; until then it is silent.
+struct Engine {
+    asked: mpsc::UnboundedSender<()>,
+    allow: watch::Receiver<bool>,
+}
+
+#[tonic::async_trait]
+impl Authorization for Engine {
+    async fn check(
+        &self,
+        _: tonic::Request<auth::CheckRequest>,
+    ) -> Result<tonic::Response<auth::CheckResponse>, tonic::Status> {
+        let _ = self.asked.send(());
+        let _ = self.allow.clone().wait_for(|allow| *allow).await;
+        Ok(tonic::Response::new(auth::CheckResponse::default()))
+    }
+}
+
+type Client = SendRequest<Empty<Bytes>>;
+
+async fn client(mesh: &Mesh1, account: &str) -> Client {
+    let tunnel = mesh.tunnel(account, VIP).await.expect("a tunnel");
+    let shaken =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tunnel)).await;
+    let (sender, connection) = shaken.expect("HTTP/2");
+    tokio::spawn(connection);
+    sender
+}
+
+/// Sends a request, and gives the status of its answer when there is one.
+fn ask(client: &Client, answers: &mut JoinSet<StatusCode>) {
+    let mut client = client.clone();
+    answers.spawn(async move {
+        let request = Request::get("http://store/").body(Empty::new()).expect("a request");
+        client.send_request(request).await.expect("an answer").status()
+    });
+}
+
+fn configure(mesh: &Mesh1) {
+    let provider = pb::Provider {
+        object: Some(pb::ObjectRef { name: "engine".to_owned(), ..Default::default() }),
+        service: Some(pb::ServiceRef {
+            namespace: "shop".to_owned(),
+            hostname: "engine.shop.svc.cluster.local".to_owned(),
+        }),
+        port: 80,
+        timeout: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+        ..Default::default()
+    };
+    mesh.configure(Kind::Provider, "ExtensionProvider/istio-system/engine", &provider);
+    let custom = policy(pb::PolicyAction::Custom, pb::PolicyRule::default());
+    let custom = pb::Policy { provider: "engine".to_owned(), ..custom };
+    mesh.configure(Kind::Policy, "AuthorizationPolicy/shop/guard", &custom);
+}
+
+#[tokio::test]
+async fn checks_of_one_identity_leave_room_for_others() {
+    let mesh = Mesh1::start().await;
+    mesh.service("store", VIP.ip(), AppProtocol::Http11);
+    mesh.service("engine", "10.96.0.9".parse().expect("an address"), AppProtocol::Grpc);
+    let _seen = crate::http1::application(mesh.pod("store").await.take(), "store");
+    let (asked, mut questions) = mpsc::unbounded_channel();
+    let (release, allow) = watch::channel(false);
+    let incoming = TcpListenerStream::new(mesh.pod("engine").await.take());
+    let service = AuthorizationServer::new(Engine { asked, allow });
+    let server = tonic::transport::Server::builder().add_service(service);
+    tokio::spawn(server.serve_with_incoming(incoming));
+    configure(&mesh);
+
+    // As many as one may have, on connections of a hundred requests each.
+    let mut answers = JoinSet::new();
+    let mut clients = Vec::new();
+    for n in 0..MAX_CHECKS_OF_ONE {
+        if n % 100 == 0 {
+            clients.push(client(&mesh, "web").await);
+        }
+        ask(clients.last().expect("one"), &mut answers);
+    }
+    for _ in 0..MAX_CHECKS_OF_ONE {
+        timeout(SOON, questions.recv()).await.expect("in time").expect("a question");
+    }
+    // One more is refused without a question, and one of another identity is asked about.
+    let mut more = JoinSet::new();
+    ask(clients.last().expect("one"), &mut more);
+    let refused = timeout(SOON, more.join_next()).await.expect("in time").expect("an answer");
+    assert_eq!(refused.expect("no panic"), StatusCode::FORBIDDEN);
+    assert!(questions.try_recv().is_err(), "it was not asked about");
+    let reached = "ambit_waypoint_limits_reached_total{limit=\"checks_of_one\"} 1";
+    assert!(mesh.metrics().contains(reached), "{}", mesh.metrics());
+    let other = client(&mesh, "other").await;
+    ask(&other, &mut answers);
+    timeout(SOON, questions.recv()).await.expect("in time").expect("a question");
+
+    release.send(true).expect("the engine listens");
+    while let Some(status) = timeout(SOON, answers.join_next()).await.expect("in time") {
+        assert_eq!(status.expect("no panic"), StatusCode::OK);
+    }
+    // What was given back can be used again.
+    ask(clients.last().expect("one"), &mut answers);
+    let status = timeout(SOON, answers.join_next()).await.expect("in time").expect("an answer");
+    assert_eq!(status.expect("no panic"), StatusCode::OK);
+}

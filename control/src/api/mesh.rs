@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct MeshConfigSpec {
     /// `cluster.local` if absent.
     pub trust_domain: Option<String>,
+    /// Other names of the trust domain, which waypoints take for its own.
+    pub trust_domain_aliases: Vec<String>,
     /// The control plane's own namespace if absent.
     pub root_namespace: Option<String>,
     /// Engines that policies may name.

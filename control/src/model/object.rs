@@ -375,6 +375,8 @@ pub struct PeerAuthentication {
 pub struct MeshConfig {
     /// The trust domain.
     pub trust_domain: hbone::identity::TrustDomain,
+    /// Its other names, for waypoints.
+    pub trust_domain_aliases: Vec<hbone::identity::TrustDomain>,
     /// The namespace whose policies concern the whole mesh.
     pub root_namespace: String,
     /// External authorization and other engines.

@@ -53,6 +53,7 @@ impl World {
     pub fn new(site: Site) -> Self {
         let default_mesh = MeshConfig {
             trust_domain: TrustDomain::default(),
+            trust_domain_aliases: Vec::new(),
             root_namespace: site.system_namespace.clone(),
             providers: Vec::new(),
         };

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use hbone::wire::pb::ambit::waypoint::v1 as way;
 use hbone::wire::pb::istio::security as sec;
 use hbone::wire::pb::istio::workload as wl;
 use hbone::wire::pb::istio::workload::WorkloadStatus::{Healthy, Unhealthy};
@@ -634,6 +635,18 @@ fn the_mesh_configuration_names_the_trust_domain() {
     assert_eq!(pod(&world, "store").trust_domain, "my.td");
     assert_eq!(world.mesh().root_namespace, "root");
     assert_eq!(world.mesh().providers[0].envoy_ext_authz_grpc.as_ref().map(|g| g.port), Some(9191));
+}
+
+#[test]
+fn a_waypoint_is_told_the_aliases_of_the_trust_domain() {
+    let mesh = "trustDomain: my.td\n    trustDomainAliases: [old.td, my.td, older.td]";
+    let yaml = format!(
+        "{BASE}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: istio, namespace: istio-system}}\ndata:\n  mesh: |\n    {mesh}\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: wp, namespace: shop}}\nspec: {{gatewayClassName: ambit-waypoint, listeners: [{{name: m, port: 15008, protocol: HBONE}}]}}\n"
+    );
+    let derived = derive(&world(&yaml), &Dirty::Gateway(Key::new("shop", "wp")));
+    let gateway = derived.resources.iter().find(|r| r.family == Family::WaypointGateway);
+    let gateway = way::Gateway::decode(&*gateway.expect("a Gateway").body).expect("a Gateway");
+    assert_eq!(gateway.trust_domains, ["my.td", "old.td", "older.td"]);
 }
 
 #[test]

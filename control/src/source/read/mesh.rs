@@ -29,17 +29,26 @@ pub(super) fn mesh_config(
     let spec: MeshConfigSpec = decode(&yaml, "data.mesh", notes)?;
     let trust_domain = match spec.trust_domain.as_deref() {
         None | Some("") => TrustDomain::default(),
-        Some(text) => TrustDomain::new(&text.replace('@', "."))
-            .map_err(|e| ReadError::field("data.mesh.trustDomain", e.to_string()))?,
+        Some(text) => named("data.mesh.trustDomain", text)?,
     };
+    let aliases = spec.trust_domain_aliases.iter().enumerate();
+    let aliases = aliases
+        .map(|(at, text)| named(&format!("data.mesh.trustDomainAliases[{at}]"), text))
+        .collect::<Result<Vec<_>>>()?;
     let root_namespace = match spec.root_namespace {
         Some(name) if !name.is_empty() => name,
         _ => context.mesh_config.namespace.clone(),
     };
     check_name("data.mesh.rootNamespace", &root_namespace)?;
     Ok(Object::MeshConfig(Box::new(MeshConfig {
+        trust_domain_aliases: aliases.into_iter().filter(|a| *a != trust_domain).collect(),
         trust_domain,
         root_namespace,
         providers: spec.extension_providers,
     })))
+}
+
+fn named(field: &str, text: &str) -> Result<TrustDomain> {
+    TrustDomain::new(&text.replace('@', "."))
+        .map_err(|error| ReadError::field(field, error.to_string()))
 }

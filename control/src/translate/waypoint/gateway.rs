@@ -21,7 +21,10 @@ pub fn add(world: &World, key: &Key, derived: &mut Derived) {
         namespace: key.namespace.clone(),
         name: key.name.clone(),
         addresses: vec![address(world, key)],
-        trust_domains: vec![world.mesh().trust_domain.to_string()],
+        trust_domains: std::iter::once(&world.mesh().trust_domain)
+            .chain(&world.mesh().trust_domain_aliases)
+            .map(ToString::to_string)
+            .collect(),
         forward_client_identity: forward.is_some_and(|v| v.eq_ignore_ascii_case("true")),
     };
     derived.resources.push(Resource {

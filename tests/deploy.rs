@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use testbed::mesh::{Deployed, Mesh, MeshPod, PATIENCE};
-use testbed::{Testbed, eventually};
+use testbed::{Process, Testbed, eventually};
 
 const AMBIT: &str = env!("CARGO_BIN_EXE_ambit");
 /// The server by its service's name.
@@ -42,6 +42,23 @@ impl Shop {
         Ok(())
     }
 
+    /// Waits until every ztunnel lets nobody but its waypoint to the server, or everybody.
+    async fn is_guarded(&self, guarded: bool) -> anyhow::Result<()> {
+        let uid = self.store.workload();
+        eventually(format!("the server is guarded: {guarded}"), PATIENCE, async || {
+            self.mesh
+                .every_dump(|dump| {
+                    let workloads = dump["workloads"].as_array().into_iter().flatten();
+                    let mut own = workloads.filter(|workload| workload["uid"] == uid.as_str());
+                    let text = own.next().map(ToString::to_string).unwrap_or_default();
+                    text.contains("ambit_waypoint_") == guarded
+                })
+                .await
+        })
+        .await?;
+        Ok(())
+    }
+
     /// Waits until a request came to the server from the waypoint.
     async fn came_from(&self, waypoint: &Deployed) -> anyhow::Result<()> {
         self.store
@@ -55,7 +72,59 @@ impl Shop {
     }
 }
 
+/// Requests in a row, each on a connection of its own, until it is stopped.
+struct Steady(Vec<Process>);
+
+impl Steady {
+    /// Three at once.
+    fn start(client: &MeshPod) -> anyhow::Result<Self> {
+        let script = format!(
+            "while :; do curl -s -o /dev/null -w '%{{http_code}}\\n' --max-time 10 {STORE}; done"
+        );
+        let clients = (0..3).map(|_| client.command("sh").args(["-c", &script]).spawn());
+        Ok(Self(clients.collect::<Result<_, _>>()?))
+    }
+
+    /// Answers so far: all of them, and those that are not 200.
+    fn answers(&self) -> (usize, Vec<String>) {
+        let text: String = self.0.iter().map(Process::stdout).collect();
+        let bad = text.lines().filter(|line| *line != "200").map(str::to_owned).collect();
+        (text.lines().count(), bad)
+    }
+
+    /// Waits for so many further answers.
+    async fn further(&self, count: usize) -> anyhow::Result<()> {
+        let (before, _) = self.answers();
+        let what = format!("{count} further answers");
+        eventually(what, PATIENCE, async || self.answers().0 >= before + count).await?;
+        Ok(())
+    }
+}
+
 testbed::scenario! {
+    async fn a_label_comes_and_goes_under_traffic_without_a_lost_request(
+        bed: Testbed
+    ) -> anyhow::Result<()> {
+        let shop = Shop::open(&bed).await?;
+        let waypoint = shop.mesh.gateway("shop/waypoint")?;
+        waypoint.ready(2).await?;
+        let steady = Steady::start(&shop.web)?;
+        for _ in 0..3 {
+            steady.further(20).await?;
+            shop.mesh.use_waypoint("shop", Some("waypoint"))?;
+            shop.is_guarded(true).await?;
+            steady.further(40).await?;
+            shop.mesh.use_waypoint("shop", None)?;
+            shop.is_guarded(false).await?;
+            shop.mesh.has_waypoint(&shop.store, false).await?;
+            steady.further(20).await?;
+        }
+        let (all, bad) = steady.answers();
+        assert!(bad.is_empty(), "of {all} answers these are not 200: {bad:?}");
+        shop.came_from(&waypoint).await?;
+        Ok(())
+    }
+
     async fn a_gateway_alone_brings_a_waypoint_and_takes_it_along(
         bed: Testbed
     ) -> anyhow::Result<()> {

@@ -297,6 +297,7 @@ impl Parts {
                     }
                     self.take(&mut engine, std::mem::take(&mut batch)).await;
                 }
+                () = engine.due() => engine.advance(),
             }
         }
     }

@@ -2,11 +2,22 @@
 //!
 //! One task owns the engine. A change costs what depends on the changed object: it marks things
 //! dirty, those are derived again, and only resources whose bytes differ reach the tables.
+//!
+//! - [`publish`]: what is published, and for which derivation
+//! - [`rollout`]: a change of waypoints, in steps that lose no request
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod publish;
+pub mod rollout;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, RwLock};
 
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tracing::{info, warn};
+
+use self::publish::Publisher;
+use self::rollout::{IN_FLIGHT, PATIENCE, Step};
 
 use crate::deploy::Deployer;
 use crate::model::dirty::{Dirty, dirtied_by, gateway_of};
@@ -16,8 +27,8 @@ use crate::model::world::World;
 use crate::source::Update;
 use crate::status::Board;
 use crate::sync;
-use crate::translate::guard::Guard;
-use crate::translate::{Derived, Family, Resource, derive};
+use crate::translate::{Family, derive};
+use crate::xds::progress::{Position, Progress};
 use crate::xds::table::Table;
 
 /// The resources that subscribers read, and the bell that rings when they change.
@@ -37,6 +48,8 @@ pub struct Tables {
     pub waypoint_providers: Table,
     /// Pods for the nodes that run them.
     pub node_pods: Table,
+    /// How far the node proxies have come with them.
+    pub progress: Progress,
     bell: watch::Sender<u64>,
 }
 
@@ -50,6 +63,7 @@ impl Default for Tables {
             waypoint_policies: Table::default(),
             waypoint_providers: Table::default(),
             node_pods: Table::default(),
+            progress: Progress::default(),
             bell: watch::Sender::new(0),
         }
     }
@@ -69,19 +83,31 @@ impl Tables {
         }
     }
 
+    fn ring(&self) {
+        self.bell.send_modify(|n| *n += 1);
+    }
+
+    fn position(&self) -> Position {
+        Position { authorization: self.authorization.revision(), address: self.address.revision() }
+    }
+
     /// Rings after every batch of changes.
     pub fn bell(&self) -> watch::Receiver<u64> {
         self.bell.subscribe()
     }
 }
 
-/// What a derivation left behind.
-#[derive(Debug, Default)]
-struct Footprint {
-    resources: BTreeSet<(Family, String)>,
-    guards: BTreeSet<Guard>,
-    conditions: BTreeSet<ObjectRef>,
-    looked_at: BTreeSet<ObjectRef>,
+/// Steps that wait for the acknowledgements of the one before.
+#[derive(Debug)]
+struct Rollout {
+    /// What has to be acknowledged.
+    position: Position,
+    /// Since when it is.
+    reached: Option<Instant>,
+    /// When the next step comes all the same.
+    deadline: Instant,
+    /// Not empty.
+    steps: VecDeque<Step>,
 }
 
 /// The engine; see the module.
@@ -91,11 +117,8 @@ pub struct Engine {
     tables: Tables,
     board: Board,
     deployer: Deployer,
-    footprints: HashMap<Dirty, Footprint>,
-    /// Who looked at an object by name.
-    lookers: HashMap<ObjectRef, BTreeSet<Dirty>>,
-    /// How many workloads need a guard.
-    guards: BTreeMap<Guard, usize>,
+    publisher: Publisher,
+    rollouts: Vec<Rollout>,
 }
 
 impl Engine {
@@ -106,15 +129,8 @@ impl Engine {
         board: Board,
         deployer: Deployer,
     ) -> Self {
-        Self {
-            world,
-            tables,
-            board,
-            deployer,
-            footprints: HashMap::new(),
-            lookers: HashMap::new(),
-            guards: BTreeMap::new(),
-        }
+        let publisher = Publisher::new(tables.clone(), board.clone());
+        Self { world, tables, board, deployer, publisher, rollouts: Vec::new() }
     }
 
     /// Takes what the source says.
@@ -134,7 +150,7 @@ impl Engine {
         self.derive_all(dirty);
         self.board.set_source(update.problems, update.synced);
         // Also without a change: the first update may be the one that makes the state ready.
-        self.tables.bell.send_modify(|n| *n += 1);
+        self.tables.ring();
     }
 
     /// Takes what a node says about a pod.
@@ -145,89 +161,97 @@ impl Engine {
             gateway_of(&sync::read(&self.world), &pod, &mut dirty);
             dirty.insert(Dirty::Pod(pod));
             self.derive_all(dirty);
-            self.tables.bell.send_modify(|n| *n += 1);
+            self.tables.ring();
         }
     }
 
-    /// Derives again. Policies reach their table before the workloads that name them: a node
-    /// proxy passes over names that it does not know.
+    /// Ready when [`Engine::advance`] has something to do. Cancel safe.
+    pub async fn due(&self) {
+        let mut changes = self.tables.progress.subscribe();
+        let unseen = |r: &Rollout| r.reached.is_none() && self.tables.progress.reached(r.position);
+        if self.rollouts.iter().any(unseen) {
+            return;
+        }
+        match self.rollouts.iter().map(Rollout::due).min() {
+            Some(due) => tokio::select! {
+                () = sleep_until(due) => {}
+                // The sender is in our tables.
+                _ = changes.changed() => {}
+            },
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes the steps that are due.
+    pub fn advance(&mut self) {
+        let now = Instant::now();
+        for mut rollout in std::mem::take(&mut self.rollouts) {
+            if rollout.reached.is_none() && self.tables.progress.reached(rollout.position) {
+                rollout.reached = Some(now);
+            }
+            if rollout.due() > now {
+                self.rollouts.push(rollout);
+                continue;
+            }
+            if rollout.reached.is_none() {
+                warn!(
+                    seconds = PATIENCE.as_secs(),
+                    "a node proxy did not acknowledge a change \
+                    of waypoints in time; it refuses until it has"
+                );
+            }
+            let steps = rollout.steps;
+            self.begin(steps, None);
+            self.tables.ring();
+        }
+    }
+
+    /// Derives again; what is under way of the same things ends there.
     fn derive_all(&mut self, dirty: BTreeSet<Dirty>) {
+        let deadline = self.supersede(&dirty);
         let world = self.world.clone();
         let world = sync::read(&world);
-        let derived: Vec<(Dirty, Derived)> =
-            dirty.into_iter().map(|d| (d.clone(), derive(&world, &d))).collect();
-        for (_, derived) in &derived {
-            for guard in &derived.guards {
-                *self.guards.entry(guard.clone()).or_default() += 1;
-                self.tables.authorization.put(guard.resource());
-            }
-            for resource in &derived.resources {
-                if resource.family == Family::Authorization {
-                    self.tables.authorization.put(resource.clone());
-                }
-            }
-        }
-        let mut released = Vec::new();
-        for (dirty, derived) in derived {
-            released.extend(self.settle(dirty, derived));
-        }
-        for guard in released {
-            self.release(&guard);
-        }
+        let derived: Step = dirty.into_iter().map(|d| (d.clone(), derive(&world, &d))).collect();
+        drop(world);
+        let steps = rollout::steps(derived, |dirty, new| self.publisher.in_force(dirty, new));
+        self.begin(steps, deadline);
     }
 
-    /// Puts what a derivation gave in the place of what it last gave.
-    fn settle(&mut self, dirty: Dirty, derived: Derived) -> BTreeSet<Guard> {
-        let footprint = Footprint {
-            resources: derived.resources.iter().map(|r| (r.family, r.name.clone())).collect(),
-            guards: derived.guards,
-            conditions: derived.conditions.iter().map(|(name, _)| name.clone()).collect(),
-            looked_at: derived.looked_at,
-        };
-        for Resource { family, name, body, aliases, groups } in derived.resources {
-            self.tables.of(family).put(Resource { family, name, body, aliases, groups });
-        }
-        for (name, conditions) in derived.conditions {
-            self.board.set(&name, conditions);
-        }
-        for name in &footprint.looked_at {
-            self.lookers.entry(name.clone()).or_default().insert(dirty.clone());
-        }
-        let old = self.footprints.remove(&dirty).unwrap_or_default();
-        for (family, name) in old.resources.difference(&footprint.resources) {
-            self.tables.of(*family).remove(name);
-        }
-        for name in old.conditions.difference(&footprint.conditions) {
-            self.board.set(name, Vec::new());
-        }
-        for name in old.looked_at.difference(&footprint.looked_at) {
-            self.stop_looking(name, &dirty);
-        }
-        let empty = footprint.resources.is_empty()
-            && footprint.conditions.is_empty()
-            && footprint.looked_at.is_empty();
-        if !empty {
-            self.footprints.insert(dirty, footprint);
-        }
-        old.guards
-    }
-
-    fn stop_looking(&mut self, name: &ObjectRef, dirty: &Dirty) {
-        if let Some(lookers) = self.lookers.get_mut(name) {
-            lookers.remove(dirty);
-            if lookers.is_empty() {
-                self.lookers.remove(name);
+    /// Publishes the first step and lets the others wait; nobody waits for nobody.
+    fn begin(&mut self, mut steps: VecDeque<Step>, deadline: Option<Instant>) {
+        while let Some(step) = steps.pop_front() {
+            self.publisher.publish(step);
+            let position = self.tables.position();
+            if !steps.is_empty() && !self.tables.progress.is_empty() {
+                info!(steps = steps.len(), "a change of waypoints goes out in steps");
+                let patient = Instant::now() + PATIENCE;
+                // However often it changes, the deadline of the first change stays.
+                let deadline = deadline.map_or(patient, |deadline| deadline.min(patient));
+                self.rollouts.push(Rollout { position, reached: None, deadline, steps });
+                return;
             }
         }
     }
 
-    fn release(&mut self, guard: &Guard) {
-        let Some(count) = self.guards.get_mut(guard) else { return };
-        *count -= 1;
-        if *count == 0 {
-            self.guards.remove(guard);
-            self.tables.authorization.remove(&guard.full_name());
+    /// Takes things out of the steps that wait; the earliest deadline of those.
+    fn supersede(&mut self, dirty: &BTreeSet<Dirty>) -> Option<Instant> {
+        let mut deadline = None;
+        for rollout in &mut self.rollouts {
+            let mut had = false;
+            for step in &mut rollout.steps {
+                let before = step.len();
+                step.retain(|(one, _)| !dirty.contains(one));
+                had |= step.len() < before;
+            }
+            rollout.steps.retain(|step| !step.is_empty());
+            if had {
+                let earliest =
+                    deadline.map_or(rollout.deadline, |d: Instant| d.min(rollout.deadline));
+                deadline = Some(earliest);
+            }
         }
+        self.rollouts.retain(|rollout| !rollout.steps.is_empty());
+        deadline
     }
 
     /// Puts an object into the world and notes what that makes dirty, before and after.
@@ -241,7 +265,15 @@ impl Engine {
         dirtied_by(world, name, dirty);
         world.put(name, object);
         dirtied_by(world, name, dirty);
-        dirty.extend(self.lookers.get(name).into_iter().flatten().cloned());
+        dirty.extend(self.publisher.lookers(name).cloned());
+    }
+}
+
+impl Rollout {
+    /// When its next step comes. Before the last, requests on the old way are let end.
+    fn due(&self) -> Instant {
+        let grace = if self.steps.len() == 1 { IN_FLIGHT } else { std::time::Duration::ZERO };
+        self.reached.map_or(self.deadline, |reached| (reached + grace).min(self.deadline))
     }
 }
 

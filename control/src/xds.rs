@@ -5,10 +5,12 @@
 //! - [`admission`]: who may open a stream
 //! - [`subscription`]: one type on one stream, pure
 //! - [`stream`]: one stream
+//! - [`progress`]: how far each node proxy has come
 //! - [`service`]: the gRPC service
 
 pub mod admission;
 pub mod metrics;
+pub mod progress;
 pub mod service;
 pub mod stream;
 pub mod subscription;

@@ -139,3 +139,104 @@ fn whatever_the_order_the_result_is_the_same() {
         assert_eq!(result(&order, true), want, "{order:?}, each removed and put again");
     }
 }
+
+/// The pod a's workload: its waypoint's name, and how many guards it has.
+fn state_of_a(mesh: &Mesh) -> (bool, usize) {
+    use hbone::wire::pb::istio::workload as pb;
+    use prost::Message;
+    let entry = mesh.tables.address.get("c//Pod/shop/a").expect("there");
+    match pb::Address::decode(entry.body).expect("decodes").r#type {
+        Some(pb::address::Type::Workload(w)) => {
+            (w.waypoint.is_some(), w.authorization_policies.len())
+        }
+        other => panic!("no workload: {other:?}"),
+    }
+}
+
+/// A mesh with pod a and service x, and a proxy that has taken everything.
+fn served() -> (Mesh, crate::xds::progress::Tracked) {
+    let mut mesh = Mesh::new();
+    let proxy = mesh.tables.progress.enter();
+    mesh.set("pods", &pod("a", "x"));
+    mesh.set("svc", &service("x", ""));
+    proxy.note(mesh.tables.position());
+    (mesh, proxy)
+}
+
+async fn next(mesh: &mut Mesh) -> std::time::Duration {
+    let begun = Instant::now();
+    mesh.engine.due().await;
+    mesh.engine.advance();
+    begun.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_waits_for_every_proxy_and_for_requests_on_their_way() {
+    let (mut mesh, proxy) = served();
+    mesh.set("svc", &service("x", "istio.io/use-waypoint: wp"));
+    assert_eq!(state_of_a(&mesh), (true, 0), "bound, and nobody is refused yet");
+    proxy.note(mesh.tables.position());
+    next(&mut mesh).await;
+    assert_eq!(state_of_a(&mesh), (true, 0), "requests are on their way");
+    assert_eq!(next(&mut mesh).await, IN_FLIGHT);
+    assert_eq!(state_of_a(&mesh), (true, 1));
+
+    mesh.set("svc", &service("x", ""));
+    assert_eq!(state_of_a(&mesh), (true, 0), "the guard goes first");
+    proxy.note(mesh.tables.position());
+    next(&mut mesh).await;
+    next(&mut mesh).await;
+    assert_eq!(state_of_a(&mesh), (false, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proxy_that_lags_keeps_no_guard_back_for_long() {
+    let (mut mesh, _proxy) = served();
+    mesh.set("svc", &service("x", "istio.io/use-waypoint: wp"));
+    assert_eq!(next(&mut mesh).await, PATIENCE);
+    assert_eq!(state_of_a(&mesh), (true, 1), "it is strict all the same");
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_in_a_row_keep_no_guard_back_for_longer() {
+    let (mut mesh, _proxy) = served();
+    let begun = Instant::now();
+    mesh.set("svc", &service("x", "istio.io/use-waypoint: wp"));
+    for n in 0..4 {
+        tokio::time::advance(PATIENCE / 5).await;
+        let label = format!("istio.io/use-waypoint: wp, n: '{n}'");
+        mesh.set("pods", &pod("a", "x").replace("app: x", &format!("app: x, n: '{n}'")));
+        mesh.set("svc", &service("x", &label));
+        assert_eq!(state_of_a(&mesh), (true, 0));
+    }
+    next(&mut mesh).await;
+    assert_eq!(begun.elapsed(), PATIENCE);
+    assert_eq!(state_of_a(&mesh), (true, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_is_taken_back_leaves_nothing_behind() {
+    let (mut mesh, proxy) = served();
+    let before = mesh.tables.address.all().updated;
+    mesh.set("svc", &service("x", "istio.io/use-waypoint: wp"));
+    mesh.set("svc", &service("x", ""));
+    proxy.note(mesh.tables.position());
+    let end = tokio::time::timeout(PATIENCE * 3, async {
+        loop {
+            next(&mut mesh).await;
+        }
+    });
+    assert!(end.await.is_err());
+    assert_eq!(mesh.tables.address.all().updated, before);
+    assert!(mesh.tables.authorization.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_comes_while_a_change_is_under_way_is_guarded_at_once() {
+    let (mut mesh, _proxy) = served();
+    mesh.set("svc", &service("x", "istio.io/use-waypoint: wp"));
+    mesh.set("more", &pod("bb", "x"));
+    let entry = mesh.tables.address.get("c//Pod/shop/bb").expect("there");
+    let text = format!("{:?}", entry.body);
+    assert!(text.contains("ambit_waypoint_80"), "{text}");
+}

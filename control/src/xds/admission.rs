@@ -13,6 +13,8 @@ use crate::auth::{Caller, Role};
 pub struct Client {
     /// The node id it gave, short.
     pub id: String,
+    /// Whether it is a node proxy; else it is a waypoint.
+    pub is_node_proxy: bool,
     /// The machine, for what is local to it.
     pub node: String,
     /// What it may hear of scoped types: the group of its identity, `namespace/account`.
@@ -110,7 +112,8 @@ pub fn admit(caller: &Caller, node: Option<&Node>) -> Result<Client, AdmissionEr
         return Err(AdmissionError::Machine { found: short(found) });
     }
     let scope = format!("{}/{}", caller.namespace, caller.service_account);
-    Ok(Client { id: short(&node.id), node: caller.node.clone(), scope })
+    let is_node_proxy = kind == "ztunnel";
+    Ok(Client { id: short(&node.id), is_node_proxy, node: caller.node.clone(), scope })
 }
 
 fn text<'a>(node: &'a Node, key: &str) -> Option<&'a str> {

@@ -86,6 +86,7 @@ impl AggregatedDiscoveryService for XdsService {
             bell: self.tables.bell(),
             metrics: self.metrics.clone(),
             patience: self.patience,
+            progress: self.tables.progress.clone(),
         };
         let streams = self.metrics.streams.clone();
         streams.inc();

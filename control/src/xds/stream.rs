@@ -16,9 +16,10 @@ use tracing::{debug, info, warn};
 
 use super::admission::{Client, admit};
 use super::metrics::XdsMetrics;
+use super::progress::{Position, Progress};
 use super::service::Patience;
 use super::subscription::{Answer, Subscription};
-use super::types::Type;
+use super::types::{self, Type};
 use crate::auth::Caller;
 use crate::limits;
 
@@ -34,6 +35,15 @@ pub(super) struct Stream {
     pub(super) bell: watch::Receiver<u64>,
     pub(super) metrics: XdsMetrics,
     pub(super) patience: Patience,
+    pub(super) progress: Progress,
+}
+
+impl Open {
+    /// What the client has acknowledged of what a change of waypoints goes through.
+    fn position(&self) -> Position {
+        let of = |url| self.subscriptions.get(url).map_or(0, Subscription::acknowledged);
+        Position { authorization: of(types::AUTHORIZATION), address: of(types::ADDRESS) }
+    }
 }
 
 /// The state of a stream after its first request.
@@ -63,10 +73,14 @@ impl Stream {
         let Some(first) = first else { return Ok(()) };
         let client = admit(&self.caller, first.node.as_ref())?;
         info!(caller = %self.caller, client = client.id, "discovery stream open");
+        let tracked = client.is_node_proxy.then(|| self.progress.enter());
         let mut open = Open { client, subscriptions: HashMap::new(), waiting: HashMap::new() };
         self.request(&mut open, &first).await?;
         loop {
             self.push(&mut open).await?;
+            if let Some(tracked) = &tracked {
+                tracked.note(open.position());
+            }
             let deadline = open.waiting.values().min().map(|t| *t + self.patience.acknowledgement);
             tokio::select! {
                 request = self.requests.message() => match request? {

@@ -51,6 +51,8 @@ pub struct Subscription {
     held: BTreeSet<Name>,
     /// Position in the table's log.
     revision: u64,
+    /// The position that the client has acknowledged.
+    acknowledged: u64,
     nonce: u64,
     /// A response waits for its acknowledgement.
     pub unacknowledged: bool,
@@ -81,6 +83,7 @@ impl Subscription {
             names: BTreeSet::new(),
             held: BTreeSet::new(),
             revision: 0,
+            acknowledged: 0,
             nonce: 0,
             unacknowledged: false,
         };
@@ -160,6 +163,8 @@ impl Subscription {
                 return Ok(Answer::None);
             }
             self.unacknowledged = false;
+            // Also of a rejection: what it did not take it will not take later.
+            self.acknowledged = self.revision;
         }
         if request.error_detail.is_some() {
             return Ok(Answer::None);
@@ -211,6 +216,11 @@ impl Subscription {
         Ok((resources, removed))
     }
 
+    /// The position in the table's log up to which the client has taken everything.
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
     /// Whether the client has something to hear.
     pub fn is_behind(&self) -> bool {
         self.kind.table.is_after(self.revision)
@@ -239,6 +249,7 @@ impl Subscription {
             removed.retain(|name| self.held.remove(name));
         }
         if resources.is_empty() && removed.is_empty() {
+            self.acknowledged = self.revision;
             return Ok(None);
         }
         let removed = removed.iter().map(ToString::to_string).collect();

@@ -5,3 +5,4 @@ mod limits;
 mod nodes;
 mod source;
 mod support;
+mod waypoints;

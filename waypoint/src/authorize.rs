@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::object::ObjectName;
 use crate::config::policy::{Action, Policy, PolicyInput};
-use crate::config::store::Snapshot;
+use crate::config::snapshot::Snapshot;
 use crate::failure::Failure;
 use crate::http::head::Head;
 use crate::inbound::Inbound;

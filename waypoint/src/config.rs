@@ -3,7 +3,7 @@
 //! - [`object`]: names of the user's objects
 //! - [`gateway`], [`route`], [`policy`], [`provider`]: one compiled type per resource
 //! - [`view`]: what they see of a request
-//! - [`store`]: resources as they arrive, and the snapshot that requests read
+//! - [`store`]: resources as they arrive; [`snapshot`]: what requests read
 
 use hbone::identity::IdentityError;
 use hbone::wire::address::NamespacedHostname;
@@ -14,6 +14,7 @@ pub mod object;
 pub mod policy;
 pub mod provider;
 pub mod route;
+pub mod snapshot;
 pub mod store;
 pub mod view;
 

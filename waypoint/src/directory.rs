@@ -1,11 +1,11 @@
 //! Workloads and services: who is addressed, and where its endpoints are.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use hbone::wire::address::NamespacedHostname;
 use hbone::wire::workload::{Address, NetworkMode, Service, Workload};
+use rpds::HashTrieMapSync;
 
 use crate::config::gateway::Gateway;
 
@@ -13,14 +13,15 @@ pub mod balance;
 
 /// What is known of workloads and services; requests read it without a lock.
 ///
-/// A change copies the maps, whose values are shared; it is made once per discovery response.
+/// The maps are persistent: the next version shares with this one all that did not change.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
-    workloads: HashMap<Arc<str>, Arc<Workload>>,
-    services: HashMap<NamespacedHostname, Arc<Service>>,
-    by_ip: HashMap<IpAddr, Arc<Workload>>,
-    by_vip: HashMap<IpAddr, Arc<Service>>,
-    endpoints: HashMap<NamespacedHostname, Vec<Arc<Workload>>>,
+    workloads: HashTrieMapSync<Arc<str>, Arc<Workload>>,
+    services: HashTrieMapSync<NamespacedHostname, Arc<Service>>,
+    by_ip: HashTrieMapSync<IpAddr, Arc<Workload>>,
+    by_vip: HashTrieMapSync<IpAddr, Arc<Service>>,
+    /// Of each service, sorted by uid; copied once for a version that changes it.
+    endpoints: HashTrieMapSync<NamespacedHostname, Arc<Vec<Arc<Workload>>>>,
 }
 
 /// What a tunnel is addressed to.
@@ -62,26 +63,60 @@ impl Directory {
     /// Takes a workload or service.
     pub fn insert(&mut self, address: Address) {
         match address {
-            Address::Workload(workload) => {
-                self.remove_workload(&workload.uid.clone());
-                for ip in addresses(&workload) {
-                    self.by_ip.insert(ip, workload.clone());
-                }
-                for membership in &workload.services {
-                    self.endpoints
-                        .entry(membership.service.clone())
-                        .or_default()
-                        .push(workload.clone());
-                }
-                self.workloads.insert(workload.uid.clone(), workload);
-            }
+            Address::Workload(workload) => self.insert_workload(workload),
             Address::Service(service) => {
-                self.remove_service(&service.key.clone());
+                self.remove_service(&service.key);
                 for vip in &service.vips {
-                    self.by_vip.insert(vip.address, service.clone());
+                    self.by_vip.insert_mut(vip.address, service.clone());
                 }
-                self.services.insert(service.key.clone(), service);
+                self.services.insert_mut(service.key.clone(), service);
             }
+        }
+    }
+
+    fn insert_workload(&mut self, workload: Arc<Workload>) {
+        if let Some(old) = self.workloads.get(&workload.uid).cloned() {
+            self.forget_addresses(&old);
+            let gone = |service: &&NamespacedHostname| workload.membership(service).is_none();
+            for service in old.services.iter().map(|membership| &membership.service).filter(gone) {
+                self.leave(service, &old.uid);
+            }
+        }
+        for ip in addresses(&workload) {
+            self.by_ip.insert_mut(ip, workload.clone());
+        }
+        for membership in &workload.services {
+            self.join(&membership.service, &workload);
+        }
+        self.workloads.insert_mut(workload.uid.clone(), workload);
+    }
+
+    /// Adds or replaces an endpoint of a service.
+    fn join(&mut self, service: &NamespacedHostname, workload: &Arc<Workload>) {
+        let Some(endpoints) = self.endpoints.get_mut(service) else {
+            self.endpoints.insert_mut(service.clone(), Arc::new(vec![workload.clone()]));
+            return;
+        };
+        let endpoints = Arc::make_mut(endpoints);
+        match endpoints.binary_search_by(|endpoint| endpoint.uid.cmp(&workload.uid)) {
+            Ok(at) => {
+                if let Some(endpoint) = endpoints.get_mut(at) {
+                    *endpoint = workload.clone();
+                }
+            }
+            Err(at) => endpoints.insert(at, workload.clone()),
+        }
+    }
+
+    /// Takes an endpoint of a service away.
+    fn leave(&mut self, service: &NamespacedHostname, uid: &str) {
+        let Some(endpoints) = self.endpoints.get_mut(service) else { return };
+        let endpoints = Arc::make_mut(endpoints);
+        if let Ok(at) = endpoints.binary_search_by(|endpoint| (*endpoint.uid).cmp(uid)) {
+            endpoints.remove(at);
+        }
+        if endpoints.is_empty() {
+            self.endpoints.remove_mut(service);
         }
     }
 
@@ -95,28 +130,29 @@ impl Directory {
     }
 
     fn remove_workload(&mut self, uid: &str) -> bool {
-        let Some(old) = self.workloads.remove(uid) else { return false };
-        for ip in addresses(&old) {
-            if self.by_ip.get(&ip).is_some_and(|w| w.uid == old.uid) {
-                self.by_ip.remove(&ip);
-            }
-        }
+        let Some(old) = self.workloads.get(uid).cloned() else { return false };
+        self.workloads.remove_mut(uid);
+        self.forget_addresses(&old);
         for membership in &old.services {
-            if let Some(endpoints) = self.endpoints.get_mut(&membership.service) {
-                endpoints.retain(|w| w.uid != old.uid);
-                if endpoints.is_empty() {
-                    self.endpoints.remove(&membership.service);
-                }
-            }
+            self.leave(&membership.service, uid);
         }
         true
     }
 
+    fn forget_addresses(&mut self, old: &Workload) {
+        for ip in addresses(old) {
+            if self.by_ip.get(&ip).is_some_and(|w| w.uid == old.uid) {
+                self.by_ip.remove_mut(&ip);
+            }
+        }
+    }
+
     fn remove_service(&mut self, key: &NamespacedHostname) {
-        let Some(old) = self.services.remove(key) else { return };
+        let Some(old) = self.services.get(key).cloned() else { return };
+        self.services.remove_mut(key);
         for vip in &old.vips {
             if self.by_vip.get(&vip.address).is_some_and(|s| s.key == old.key) {
-                self.by_vip.remove(&vip.address);
+                self.by_vip.remove_mut(&vip.address);
             }
         }
     }
@@ -133,7 +169,7 @@ impl Directory {
 
     /// The workloads that serve `service`.
     pub fn endpoints(&self, service: &NamespacedHostname) -> &[Arc<Workload>] {
-        self.endpoints.get(service).map_or(&[], Vec::as_slice)
+        self.endpoints.get(service).map_or(&[], |endpoints| endpoints.as_slice())
     }
 
     /// What `address` is for `gateway`: a VIP or a workload that is bound to it
@@ -190,3 +226,6 @@ impl Target {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use hbone::wire::workload::Workload;
 
 use crate::account::Account;
 use crate::config::policy::PolicyInput;
-use crate::config::store::Snapshot;
+use crate::config::snapshot::Snapshot;
 use crate::config::view::RequestView;
 use crate::directory::Target;
 

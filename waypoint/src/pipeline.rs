@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 
 use crate::authorize::Permit;
 use crate::config::route::{Backend, BackendTarget, HeaderEdits, Rule};
-use crate::config::store::Snapshot;
+use crate::config::snapshot::Snapshot;
 use crate::directory::Directory;
 use crate::failure::Failure;
 use crate::http::body::{self, Body};

@@ -9,7 +9,8 @@ use hbone::wire::workload::{ADDRESS_TYPE, Address, Workload};
 use hbone::xds::{Client, Handler, Rejected, Resource};
 use tokio::sync::watch;
 
-use crate::config::store::{Kind, Snapshot, Store};
+use crate::config::snapshot::Snapshot;
+use crate::config::store::{Kind, Store};
 use crate::directory::Directory;
 use crate::pipeline::World;
 

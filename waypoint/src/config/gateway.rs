@@ -47,6 +47,15 @@ impl Gateway {
         self.trust_domains.contains(peer.trust_domain())
     }
 
+    /// Its name, as routes and policies give it.
+    pub fn object(&self) -> ObjectName {
+        ObjectName {
+            kind: "Gateway".into(),
+            namespace: Arc::clone(&self.namespace),
+            name: Arc::clone(&self.name),
+        }
+    }
+
     /// Whether a route or policy that names `object` means this Gateway.
     pub fn is(&self, object: &ObjectName) -> bool {
         object.namespace == self.namespace && object.name == self.name

@@ -25,6 +25,13 @@ impl ObjectName {
     }
 }
 
+impl ObjectName {
+    /// The name of a Gateway, which a reference may give without its kind.
+    pub(crate) fn gateway(object: &pb::ObjectRef) -> Self {
+        Self { kind: "Gateway".into(), ..Self::from_wire(Some(object)) }
+    }
+}
+
 impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.kind, self.namespace, self.name)

@@ -55,7 +55,7 @@ pub enum Action {
 }
 
 /// What a policy guards.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// Everything behind the waypoint of this Gateway.
     Gateway(ObjectName),
@@ -123,7 +123,7 @@ impl Target {
     fn compile(wire: &pb::PolicyTarget) -> Option<Self> {
         Some(match wire.kind.as_ref()? {
             pb::policy_target::Kind::Gateway(gateway) => {
-                Self::Gateway(ObjectName::from_wire(Some(gateway)))
+                Self::Gateway(ObjectName::gateway(gateway))
             }
             pb::policy_target::Kind::Service(service) => Self::Service(service_name(service)),
         })

@@ -100,9 +100,7 @@ impl Parent {
     fn compile(wire: &pb::Parent) -> Option<Self> {
         let target = match wire.target.as_ref()? {
             pb::parent::Target::Service(service) => Target::Service(service_name(service)),
-            pb::parent::Target::Gateway(gateway) => {
-                Target::Gateway(ObjectName::from_wire(Some(gateway)))
-            }
+            pb::parent::Target::Gateway(gateway) => Target::Gateway(ObjectName::gateway(gateway)),
         };
         let port = u16::try_from(wire.port).ok()?;
         Some(Self { target, port: (port != 0).then_some(port) })

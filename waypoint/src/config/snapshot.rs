@@ -1,0 +1,119 @@
+//! What requests are decided on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hbone::wire::address::NamespacedHostname;
+use rpds::HashTrieMapSync;
+
+use super::gateway::Gateway;
+use super::policy::{Policy, Target};
+use super::provider::Provider;
+use super::route::{Route, RouteTable};
+
+/// Routes, policies and providers of one moment; never changes. The next one shares with it
+/// all that did not change.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The Gateway of this waypoint; none until it is known, and then nothing is served.
+    pub gateway: Option<Arc<Gateway>>,
+    /// Grows whenever policies, or who is trusted, have changed.
+    pub policy_generation: u64,
+    services: HashTrieMapSync<NamespacedHostname, Arc<Attached>>,
+    own: Arc<Attached>,
+    providers: HashTrieMapSync<Arc<str>, Arc<Provider>>,
+}
+
+/// What the objects of the user attach to a service, or to the whole Gateway.
+#[derive(Debug, Default)]
+pub(super) struct Attached {
+    /// By port; `None` holds what is attached to every port.
+    routes: HashMap<Option<u16>, RouteTable>,
+    policies: Vec<Arc<Policy>>,
+}
+
+impl Attached {
+    /// Merges what is attached to `target`.
+    pub(super) fn new<'a>(
+        target: &Target,
+        routes: impl Iterator<Item = &'a Arc<Route>>,
+        policies: impl Iterator<Item = &'a Arc<Policy>>,
+    ) -> Self {
+        let mut ports: HashMap<Option<u16>, Vec<Arc<Route>>> = HashMap::new();
+        for route in routes {
+            for parent in route.parents.iter().filter(|parent| parent.target == *target) {
+                ports.entry(parent.port).or_default().push(route.clone());
+            }
+        }
+        let everywhere = ports.get(&None).cloned().unwrap_or_default();
+        for (port, routes) in &mut ports {
+            if port.is_some() {
+                routes.extend(everywhere.iter().cloned());
+            }
+        }
+        let tables = ports.into_iter().map(|(port, routes)| (port, RouteTable::new(&routes)));
+        let policies = policies.filter(|policy| !policy.dry_run).cloned();
+        Self { routes: tables.collect(), policies: policies.collect() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.routes.is_empty() && self.policies.is_empty()
+    }
+}
+
+impl Snapshot {
+    /// Replaces what is attached to `target`; of Gateways only our own matters.
+    pub(super) fn attach(&mut self, target: Target, attached: Attached) {
+        match target {
+            Target::Service(service) if attached.is_empty() => {
+                self.services.remove_mut(&service);
+            }
+            Target::Service(service) => self.services.insert_mut(service, Arc::new(attached)),
+            Target::Gateway(_) => self.own = Arc::new(attached),
+        }
+    }
+
+    /// Adds or replaces a provider.
+    pub(super) fn put_provider(&mut self, provider: Arc<Provider>) {
+        self.providers.insert_mut(provider.name().clone(), provider);
+    }
+
+    /// Forgets a provider.
+    pub(super) fn remove_provider(&mut self, name: &str) {
+        self.providers.remove_mut(name);
+    }
+
+    /// The routes of a service port: its own, else those of the Gateway. None means that the
+    /// service itself is the backend.
+    pub fn routes(&self, service: &NamespacedHostname, port: u16) -> Option<&RouteTable> {
+        let own = self.services.get(service).map(|service| &service.routes);
+        [own, Some(&self.own.routes)]
+            .into_iter()
+            .flatten()
+            .find_map(|by_port| by_port.get(&Some(port)).or_else(|| by_port.get(&None)))
+    }
+
+    /// The policies that guard any of `services`, and those of the Gateway.
+    pub fn policies<'a>(
+        &'a self,
+        services: &'a [NamespacedHostname],
+    ) -> impl Iterator<Item = &'a Arc<Policy>> + Clone {
+        let of_services = services.iter().filter_map(|service| self.services.get(service));
+        self.own.policies.iter().chain(of_services.flat_map(|service| &service.policies))
+    }
+
+    /// The provider of that name.
+    pub fn provider(&self, name: &str) -> Option<&Arc<Provider>> {
+        self.providers.get(name)
+    }
+
+    /// How many services, and whether the whole Gateway, `other` has merged anew.
+    #[cfg(test)]
+    pub(super) fn merged_since(&self, other: &Self) -> (usize, bool) {
+        let same = |(service, attached): &(&NamespacedHostname, &Arc<Attached>)| {
+            other.services.get(*service).is_some_and(|was| Arc::ptr_eq(was, attached))
+        };
+        let anew = self.services.iter().filter(|entry| !same(entry)).count();
+        (anew, !Arc::ptr_eq(&self.own, &other.own))
+    }
+}

@@ -1,0 +1,156 @@
+//! A change touches what it must, and the outcome is that of all at once.
+
+use std::collections::BTreeMap;
+
+use hbone::wire::intern::Interner;
+use hbone::wire::pb::istio::workload as wire;
+use prost::Message;
+
+use super::*;
+
+fn address(kind: wire::address::Type) -> Address {
+    let bytes = wire::Address { r#type: Some(kind) }.encode_to_vec();
+    Address::decode(&bytes, &mut Interner::default()).expect("an address")
+}
+
+fn host(n: usize) -> String {
+    format!("shop/s{n}")
+}
+
+fn key(n: usize) -> NamespacedHostname {
+    NamespacedHostname::parse(&host(n)).expect("a name")
+}
+
+fn ip(n: usize) -> [u8; 4] {
+    let [high, low] = u16::try_from(n).expect("few").to_be_bytes();
+    [10, 1, high, low]
+}
+
+fn workload(n: usize, at: usize, services: &[usize]) -> Address {
+    let ports = |n: &usize| (host(*n), wire::PortList::default());
+    address(wire::address::Type::Workload(wire::Workload {
+        uid: format!("pod-{n}"),
+        name: format!("pod-{n}"),
+        addresses: vec![ip(at).to_vec()],
+        services: services.iter().map(ports).collect::<BTreeMap<_, _>>(),
+        ..Default::default()
+    }))
+}
+
+fn service(n: usize, at: usize) -> Address {
+    address(wire::address::Type::Service(wire::Service {
+        name: format!("s{n}"),
+        namespace: "shop".to_owned(),
+        hostname: format!("s{n}"),
+        addresses: vec![wire::NetworkAddress { address: ip(at).to_vec(), ..Default::default() }],
+        ..Default::default()
+    }))
+}
+
+/// What happens to a directory.
+type Change = fn(&mut Directory);
+
+/// Services whose list of endpoints is not the same one.
+fn copied(before: &Directory, after: &Directory) -> usize {
+    let same = |(key, list): &(&NamespacedHostname, &Arc<Vec<Arc<Workload>>>)| {
+        before.endpoints.get(*key).is_some_and(|was| Arc::ptr_eq(was, list))
+    };
+    after.endpoints.iter().filter(|entry| !same(entry)).count()
+}
+
+#[test]
+fn a_change_copies_the_endpoints_that_it_touches_and_no_others() {
+    let mut directory = Directory::default();
+    for n in 0..1000 {
+        directory.insert(service(n, 10_000 + n));
+        for pod in 0..3 {
+            directory.insert(workload(3 * n + pod, 3 * n + pod, &[n]));
+        }
+    }
+    let changes: [(&str, Change, usize); 6] = [
+        ("nothing", |_| {}, 0),
+        ("a pod changes", |d| d.insert(workload(7, 7, &[2])), 1),
+        ("a pod moves", |d| d.insert(workload(7, 7, &[3])), 2),
+        ("a pod of two services comes", |d| d.insert(workload(9000, 9000, &[5, 6])), 2),
+        ("it goes", |d| d.remove("pod-9000"), 2),
+        ("a service changes", |d| d.insert(service(8, 10_008)), 0),
+    ];
+    for (case, change, want) in changes {
+        let before = directory.clone();
+        change(&mut directory);
+        assert_eq!(copied(&before, &directory), want, "{case}");
+    }
+}
+
+#[test]
+fn a_version_that_is_read_does_not_change() {
+    let mut directory = Directory::default();
+    directory.insert(workload(1, 1, &[1]));
+    let read = directory.clone();
+    directory.insert(workload(2, 2, &[1]));
+    directory.remove("pod-1");
+    let names = |of: &Directory| -> Vec<String> {
+        of.endpoints(&key(1)).iter().map(|endpoint| endpoint.uid.to_string()).collect()
+    };
+    assert_eq!(names(&read), ["pod-1"]);
+    assert_eq!(names(&directory), ["pod-2"]);
+    assert!(read.workload(ip(1).into()).is_some() && directory.workload(ip(1).into()).is_none());
+}
+
+/// Everything that a request could find out.
+fn told(directory: &Directory) -> Vec<String> {
+    let mut told = Vec::new();
+    for n in 0..6 {
+        let endpoints = directory.endpoints(&key(n)).iter();
+        let endpoints = endpoints.map(|e| format!("{} at {:?}", e.uid, e.addresses));
+        told.push(format!("{n}: {:?}", endpoints.collect::<Vec<_>>()));
+        told.push(format!("{:?}", directory.service(&key(n)).map(|s| s.vips.len())));
+    }
+    for at in 0..12 {
+        let found = directory.workload(ip(at).into()).map(|w| w.uid.clone());
+        let vip = directory.by_vip.get(&IpAddr::from(ip(at))).map(|s| s.name.clone());
+        told.push(format!("{at}: {found:?} {vip:?}"));
+    }
+    told
+}
+
+#[test]
+fn many_changes_lead_where_all_at_once_leads() {
+    let mut random = 1_u64;
+    let mut next = |below: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from(random >> 33).expect("31 bits") % below
+    };
+    let mut directory = Directory::default();
+    let mut held: BTreeMap<String, Address> = BTreeMap::new();
+    for step in 0..3000 {
+        let n = next(6);
+        // Addresses are each object's own, as in a mesh at rest.
+        let (name, put) = if next(3) == 0 {
+            (host(n), service(n, n))
+        } else {
+            (format!("pod-{n}"), workload(n, 6 + n, &[next(6), next(6)]))
+        };
+        if next(3) == 0 {
+            directory.remove(&name);
+            held.remove(&name);
+        } else {
+            directory.insert(put.clone());
+            held.insert(name, put);
+        }
+        let mut fresh = Directory::default();
+        held.values().cloned().for_each(|address| fresh.insert(address));
+        assert_eq!(told(&directory), told(&fresh), "step {step}");
+    }
+}
+
+#[test]
+fn an_address_belongs_to_whoever_had_it_last() {
+    let mut directory = Directory::default();
+    directory.insert(workload(1, 1, &[]));
+    directory.insert(workload(2, 1, &[]));
+    directory.remove("pod-1");
+    assert_eq!(directory.workload(ip(1).into()).map(|w| &*w.uid), Some("pod-2"));
+    directory.insert(workload(2, 3, &[]));
+    assert!(directory.workload(ip(1).into()).is_none(), "it moved");
+}

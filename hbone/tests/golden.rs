@@ -21,6 +21,9 @@ use hbone::wire::workload::Address;
 use prost::Message;
 use prost_types::{Any, Duration, Struct, Value, value::Kind};
 
+#[path = "golden/ext_authz.rs"]
+mod ext_authz;
+
 fn golden() -> BTreeMap<&'static str, &'static str> {
     include_str!("golden/golden.txt").lines().filter_map(|line| line.split_once(' ')).collect()
 }
@@ -270,7 +273,7 @@ fn pods_of_a_node() {
 
 #[test]
 fn every_golden_message_is_compared() {
-    let source = include_str!("golden.rs");
+    let source = concat!(include_str!("golden.rs"), include_str!("golden/ext_authz.rs"));
     for name in golden().keys() {
         assert!(source.contains(&format!("same(\"{name}\"")), "{name} is in no test");
     }

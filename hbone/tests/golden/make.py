@@ -10,7 +10,7 @@ of this repository is read. Needs PyPI `protobuf`:
 """
 
 from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, duration_pb2
-from google.protobuf import empty_pb2, message_factory, struct_pb2, wrappers_pb2
+from google.protobuf import empty_pb2, message_factory, struct_pb2, timestamp_pb2, wrappers_pb2
 
 F = descriptor_pb2.FieldDescriptorProto
 SCALARS = {
@@ -20,7 +20,8 @@ SCALARS = {
 KNOWN = {
     "Any": ".google.protobuf.Any", "Struct": ".google.protobuf.Struct",
     "Empty": ".google.protobuf.Empty", "Duration": ".google.protobuf.Duration",
-    "UInt32Value": ".google.protobuf.UInt32Value",
+    "UInt32Value": ".google.protobuf.UInt32Value", "BoolValue": ".google.protobuf.BoolValue",
+    "Timestamp": ".google.protobuf.Timestamp",
 }
 
 # Message: fields as "number name type"; a type may be preceded by "repeated", "optional" or
@@ -91,6 +92,36 @@ TABLES = {
     "SnapshotSent": "",
     "Ack": "1 error string",
     "WorkloadResponse": "1 ack Ack",
+    "CheckRequest": "1 attributes AttributeContext",
+    "AttributeContext": """1 source Peer, 2 destination Peer, 4 request CheckedRequest,
+        10 context_extensions map string, 11 metadata_context Metadata, 12 tls_session TlsSession,
+        13 route_metadata_context Metadata""",
+    "CheckedRequest": "1 time Timestamp, 2 http HttpRequest",
+    "Metadata": "1 filter_metadata map Struct",
+    "TlsSession": "1 sni string",
+    "Peer": """1 address PeerAddress, 2 service string, 3 labels map string, 4 principal string,
+        5 certificate string""",
+    "PeerAddress": "1 socket_address SocketAddress, 2 pipe Pipe",
+    "SocketAddress": "1 protocol enum, 2 address string, 3 port_value uint32",
+    "Pipe": "1 path string",
+    "HttpRequest": """1 id string, 2 method string, 3 headers map string, 4 path string,
+        5 host string, 6 scheme string, 7 query string, 8 fragment string, 9 size int64,
+        10 protocol string, 11 body string, 12 raw_body bytes, 13 header_map HeaderMap""",
+    "HeaderMap": "1 headers repeated HeaderValue",
+    "HeaderValue": "1 key string, 2 value string, 3 raw_value bytes",
+    "HeaderValueOption": """1 header HeaderValue, 2 append BoolValue, 3 append_action enum,
+        4 keep_empty_value bool""",
+    "CheckResponse": """1 status Status, 2 denied_response DeniedHttpResponse,
+        3 ok_response OkHttpResponse, 4 dynamic_metadata Struct,
+        5 error_response DeniedHttpResponse""",
+    "DeniedHttpResponse": """1 status HttpStatus, 2 headers repeated HeaderValueOption,
+        3 body string""",
+    "HttpStatus": "1 code enum",
+    "OkHttpResponse": """2 headers repeated HeaderValueOption, 3 dynamic_metadata Struct,
+        5 headers_to_remove repeated string, 6 response_headers_to_add repeated HeaderValueOption,
+        7 query_parameters_to_set repeated QueryParameter,
+        8 query_parameters_to_remove repeated string""",
+    "QueryParameter": "1 key string, 2 value string",
 }
 
 
@@ -120,7 +151,7 @@ def add_field(message, text):
 def classes():
     pool = descriptor_pool.DescriptorPool()
     file = descriptor_pb2.FileDescriptorProto(name="golden.proto", package="golden", syntax="proto3")
-    for known in (any_pb2, struct_pb2, empty_pb2, duration_pb2, wrappers_pb2):
+    for known in (any_pb2, struct_pb2, empty_pb2, duration_pb2, timestamp_pb2, wrappers_pb2):
         pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
         file.dependency.append(known.DESCRIPTOR.name)
     for name, table in TABLES.items():
@@ -176,6 +207,29 @@ AUTHORIZATION = {
         "service_accounts": [ACCOUNT], "not_service_accounts": [ACCOUNT],
         "extensions": [EXTENSION]}]}]}],
 }
+PEER = {
+    "address": {"socket_address": {"protocol": 1, "address": "10.1.0.5", "port_value": 43210}},
+    "service": "web", "labels": {"app": "web"}, "principal": "spiffe://td/ns/shop/sa/web",
+    "certificate": "PEM",
+}
+# In a map, a plain dictionary is not taken for a Struct.
+STRUCT = {"fields": {"NODE_NAME": {"string_value": "node-a"}}}
+HEADER = {"key": "x-a", "value": "1", "raw_value": b"\x01"}
+OPTION = {"header": HEADER, "append": {"value": True}, "append_action": 2,
+          "keep_empty_value": True}
+DENIED = {"status": {"code": 403}, "headers": [OPTION], "body": "no"}
+CHECK = {
+    "source": PEER, "destination": {"address": {"pipe": {"path": "/run/s"}}},
+    "request": {
+        "time": {"seconds": 1, "nanos": 2},
+        "http": {
+            "id": "7", "method": "GET", "headers": {":path": "/a?b"}, "path": "/a?b",
+            "host": "h", "scheme": "http", "query": "b", "fragment": "f", "size": 3,
+            "protocol": "HTTP/2", "body": "abc", "raw_body": b"\xff",
+            "header_map": {"headers": [HEADER]}}},
+    "context_extensions": {"k": "v"}, "metadata_context": {"filter_metadata": {"f": STRUCT}},
+    "tls_session": {"sni": "s"}, "route_metadata_context": {"filter_metadata": {"g": STRUCT}},
+}
 GOLDEN = [
     ("address_workload", "Address", {"workload": WORKLOAD}),
     ("address_service", "Address", {"service": SERVICE}),
@@ -203,6 +257,14 @@ GOLDEN = [
     ("zds_keep", "WorkloadRequest", {"keep": {"uid": "u"}}),
     ("zds_ack", "WorkloadResponse", {"ack": {}}),
     ("zds_nack", "WorkloadResponse", {"ack": {"error": "no"}}),
+    ("check_request", "CheckRequest", {"attributes": CHECK}),
+    ("check_allowed", "CheckResponse", {"status": {}, "dynamic_metadata": METADATA, "ok_response": {
+        "headers": [OPTION], "dynamic_metadata": METADATA, "headers_to_remove": ["x-b"],
+        "response_headers_to_add": [OPTION],
+        "query_parameters_to_set": [{"key": "q", "value": "1"}],
+        "query_parameters_to_remove": ["r"]}}),
+    ("check_denied", "CheckResponse", {"status": {"code": 7}, "denied_response": DENIED}),
+    ("check_failed", "CheckResponse", {"status": {"code": 13}, "error_response": DENIED}),
 ]
 
 

@@ -18,6 +18,8 @@ mod live;
 mod outbound;
 mod plaintext;
 mod pod;
+#[cfg(test)]
+mod sizes;
 mod watch;
 
 use std::sync::Arc;

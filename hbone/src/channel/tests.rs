@@ -133,6 +133,21 @@ fn every_call_carries_the_token_as_it_is_now() {
     assert!(authorization(&mut credentials).expect_err("missing").contains("cannot be read"));
 }
 
+#[test]
+fn roots_and_tokens_without_end_are_refused() {
+    let directory = tempfile::tempdir().expect("directory");
+    let path = directory.path().join("long");
+    // Files without content: their length is what counts.
+    let long = |bytes| std::fs::File::create(&path).and_then(|file| file.set_len(bytes));
+    long((1 << 20) + 1).expect("made");
+    let error = Roots::File(path.clone()).read().expect_err("too long").to_string();
+    assert!(error.contains("longer than 1048576 bytes"), "{error}");
+    std::fs::write(&path, "a".repeat((64 << 10) + 1)).expect("written");
+    assert!(authorization(&mut credentials(&path)).is_err());
+    std::fs::write(&path, "a".repeat(64 << 10)).expect("written");
+    assert!(authorization(&mut credentials(&path)).is_ok());
+}
+
 fn credentials(file: &Path) -> Credentials {
     Credentials::new(Token::File(file.to_owned()), "c1", []).expect("credentials")
 }

@@ -16,6 +16,8 @@ use crate::tls::WorkloadCertificate;
 use crate::tls::tests::authority::Authority;
 
 mod early;
+mod limits;
+mod sizes;
 
 /// A client's pool and a server that hands what comes in to the test.
 struct Bed {

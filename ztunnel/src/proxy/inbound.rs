@@ -23,7 +23,7 @@ use crate::record::{Direction, Facts, Record, early_failure};
 use crate::sockets::canonical;
 
 /// A connection whose client has proved who it is.
-struct Peer {
+pub(super) struct Peer {
     pod: Arc<Pod>,
     identity: SpiffeId,
     address: SocketAddr,
@@ -79,7 +79,7 @@ async fn handshake(
 }
 
 /// One CONNECT: in order, allowed, dialled, answered, relayed.
-async fn tunnel(peer: &Peer, incoming: Incoming) {
+pub(super) async fn tunnel(peer: &Peer, incoming: Incoming) {
     // A tunnel costs the pod as much as a connection of its own does.
     let Ok(_place) = Arc::clone(&peer.pod.connections).try_acquire_owned() else {
         peer.pod.limit_reached();

@@ -29,12 +29,12 @@ fn denied() -> auth::DeniedHttpResponse {
     }
 }
 
-fn status(code: i32) -> Option<Status> {
-    Some(Status { code, ..Status::default() })
+fn status(code: i32) -> Status {
+    Status { code, ..Status::default() }
 }
 
-fn filter_metadata(name: &str, value: Struct) -> Option<core::Metadata> {
-    Some(core::Metadata { filter_metadata: [(name.to_owned(), value)].into() })
+fn filter_metadata(name: &str, value: Struct) -> core::Metadata {
+    core::Metadata { filter_metadata: [(name.to_owned(), value)].into() }
 }
 
 fn client() -> auth::attribute_context::Peer {
@@ -87,9 +87,9 @@ fn a_check() {
             http: Some(http),
         }),
         context_extensions: [("k".to_owned(), "v".to_owned())].into(),
-        metadata_context: filter_metadata("f", metadata()),
+        metadata_context: Some(filter_metadata("f", metadata())),
         tls_session: Some(auth::attribute_context::TlsSession { sni: "s".into() }),
-        route_metadata_context: filter_metadata("g", metadata()),
+        route_metadata_context: Some(filter_metadata("g", metadata())),
     };
     same("check_request", &auth::CheckRequest { attributes: Some(attributes) });
 }
@@ -107,7 +107,7 @@ fn its_answers() {
         query_parameters_to_remove: strings(&["r"]),
     };
     let answer = |code, response, dynamic_metadata| auth::CheckResponse {
-        status: status(code),
+        status: Some(status(code)),
         http_response: Some(response),
         dynamic_metadata,
     };

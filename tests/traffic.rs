@@ -21,7 +21,7 @@ async fn nginx_serves(bed: &Testbed, pod: &MeshPod, page: &str) -> anyhow::Resul
          events {{}}\n\
          http {{ access_log off; client_body_temp_path {home}/b; proxy_temp_path {home}/p;\n\
          fastcgi_temp_path {home}/f; uwsgi_temp_path {home}/u; scgi_temp_path {home}/s;\n\
-         server {{ listen 8081; listen [::]:8081;\n\
+         server {{ listen 8081; listen [::]:8081; client_max_body_size 1k;\n\
          location / {{ return 200 \"{page} to $remote_addr\"; }} }} }}\n",
         home = home.display()
     );
@@ -123,6 +123,21 @@ testbed::scenario! {
             // And `send` ends its own side before ours.
             let download = web.load("download", to)?.args(["--connections", "4"]);
             download.run(testbed::mesh::PATIENCE).await?.success()?;
+        }
+        Ok(())
+    }
+
+    async fn an_answer_before_the_end_of_an_upload_is_heard(bed: Testbed) -> anyhow::Result<()> {
+        let Pair { web, store, .. } = Pair::enrolled(&bed, AMBIT).await?;
+        nginx_serves(&bed, &store, "never").await?;
+        let upload = bed.directory("upload")?.join("large");
+        std::fs::write(&upload, vec![b'x'; 20 << 20])?;
+        let body = format!("@{}", upload.display());
+        for ip in ["-4", "-6"] {
+            // Without the header that makes curl wait for leave to send.
+            let args = [ip, "--header", "Expect:", "--data-binary", &body, "http://store.shop.pod:8081/"];
+            let page = web.curl(args).await?.success()?;
+            assert!(page.contains("413 Request Entity Too Large"), "{page}");
         }
         Ok(())
     }

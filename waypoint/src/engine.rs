@@ -71,9 +71,10 @@ impl Engine {
         if let Some(id) = missing_id.then(new_request_id).flatten() {
             head.headers.insert(REQUEST_ID, id);
         }
+        let head = Arc::new(head);
         record.request(&head);
         let exchange = Exchange {
-            head: Arc::new(head),
+            head,
             body: body.map_err(BoxError::from).boxed_unsync(),
             inbound: Arc::clone(inbound),
             world: self.state.world(),
@@ -166,7 +167,7 @@ impl Engine {
         standing: Standing,
         upgrade: Option<hyper::upgrade::OnUpgrade>,
     ) -> Response<Body> {
-        let Answer { mut response, lease, deadline, .. } = answer;
+        let Answer { mut response, lease, deadline } = answer;
         let mut record = exchange.record;
         record.answered(response.status(), response.headers());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -12,9 +12,10 @@ use crate::config::policy::PolicyInput;
 use crate::config::snapshot::Snapshot;
 use crate::config::view::RequestView;
 use crate::directory::Target;
+use crate::record::SeriesOfTunnel;
 
 /// A tunnel that was accepted: who calls, from where, and what.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Inbound {
     /// The identity of the tunnel's certificate.
     pub peer: SpiffeId,
@@ -28,6 +29,8 @@ pub struct Inbound {
     pub target: Target,
     /// What the caller uses of the waypoint.
     pub account: Arc<Account>,
+    /// Metrics of its requests.
+    pub series: SeriesOfTunnel,
 }
 
 impl Inbound {

@@ -23,7 +23,7 @@ use crate::http::reply::{PROXY_STATUS, proxy_status};
 use crate::http::serve as http_serve;
 use crate::inbound::Inbound;
 use crate::l4;
-use crate::record::Limit;
+use crate::record::{Limit, SeriesOfTunnel};
 
 /// Connections that shake hands at a time; the next ones wait in the kernel's queue.
 const MAX_HANDSHAKES: usize = 256;
@@ -187,6 +187,7 @@ impl Listener {
         let source = world.directory.workload(client.ip()).cloned();
         let caller = Caller::authenticated(peer.clone());
         let account = self.engine.accounts.of(&peer);
-        Ok(Inbound { peer, caller, client, source, target, account })
+        let series = SeriesOfTunnel::default();
+        Ok(Inbound { peer, caller, client, source, target, account, series })
     }
 }

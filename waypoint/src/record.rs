@@ -1,23 +1,29 @@
 //! A request's one record: metrics and access log are views of it
 //! (docs/wire.md, "Layer 7 telemetry").
 
+use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, StatusCode};
+use hbone::wire::workload::Workload;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tracing::info;
 
 use crate::config::object::ObjectName;
 use crate::config::route::Rule;
 use crate::directory::balance::Endpoint;
-use crate::failure::{Failure, Hop};
+use crate::failure::Failure;
 use crate::http::head::{Head, REQUEST_ID};
 use crate::inbound::Inbound;
 use metrics::RequestLabels;
 pub use metrics::{Limit, Metrics};
+pub use series::SeriesOfTunnel;
+use series::{Outcome, Series};
 
 mod labels;
 pub mod metrics;
+mod series;
 
 /// What is recorded of a request while it runs; written when its answer has ended, or was
 /// cut, or when the request is dropped.
@@ -25,27 +31,21 @@ pub struct Record {
     metrics: Arc<Metrics>,
     inbound: Arc<Inbound>,
     arrived: Instant,
-    request: Request,
+    head: Option<Arc<Head>>,
     route: Option<ObjectName>,
     rule: Option<Arc<str>>,
     policy: Option<ObjectName>,
-    endpoint: Option<Endpoint>,
+    tried: Option<Tried>,
     attempts: u32,
     answer: Answer,
     sent: Arc<std::sync::atomic::AtomicU64>,
     written: bool,
 }
 
-#[derive(Default)]
-struct Request {
-    method: String,
-    path: String,
-    protocol: &'static str,
-    grpc: bool,
-    authority: String,
-    user_agent: String,
-    id: String,
-    forwarded_for: String,
+/// The endpoint of the last try.
+struct Tried {
+    workload: Arc<Workload>,
+    address: SocketAddr,
 }
 
 #[derive(Default)]
@@ -65,11 +65,11 @@ impl Record {
             metrics,
             inbound,
             arrived,
-            request: Request { protocol: "-", ..Request::default() },
+            head: None,
             route: None,
             rule: None,
             policy: None,
-            endpoint: None,
+            tried: None,
             attempts: 0,
             answer: Answer::default(),
             sent: Arc::default(),
@@ -78,23 +78,8 @@ impl Record {
     }
 
     /// The request, once it is read.
-    pub fn request(&mut self, head: &Head) {
-        let text = |name: &str| {
-            head.headers
-                .get(name)
-                .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
-                .unwrap_or_default()
-        };
-        self.request = Request {
-            method: head.method.to_string(),
-            path: head.target(),
-            protocol: protocol(head.version),
-            grpc: head.is_grpc(),
-            authority: head.authority(),
-            user_agent: text("user-agent"),
-            id: text(REQUEST_ID.as_str()),
-            forwarded_for: text("x-forwarded-for"),
-        };
+    pub fn request(&mut self, head: &Arc<Head>) {
+        self.head = Some(Arc::clone(head));
     }
 
     /// The rule that matched.
@@ -111,12 +96,13 @@ impl Record {
     /// A try begins.
     pub fn attempt(&mut self, endpoint: &Endpoint) {
         self.attempts += 1;
-        self.endpoint = Some(endpoint.clone());
+        self.tried =
+            Some(Tried { workload: Arc::clone(&endpoint.workload), address: endpoint.address });
     }
 
     /// The endpoint of the last try.
-    pub fn endpoint_address(&self) -> Option<std::net::SocketAddr> {
-        self.endpoint.as_ref().map(|endpoint| endpoint.address)
+    pub fn endpoint_address(&self) -> Option<SocketAddr> {
+        self.tried.as_ref().map(|tried| tried.address)
     }
 
     /// Counts the bytes of the request's body.
@@ -165,13 +151,28 @@ impl Record {
         }
     }
 
-    fn labels(&self) -> RequestLabels {
-        let protocol = if self.request.grpc { "grpc" } else { "http" };
-        RequestLabels {
-            traffic: labels::traffic(&self.inbound, self.endpoint.as_ref(), protocol, self.flag()),
-            response_code: self.answer.status.map_or(0, |s| s.as_u16()),
-            grpc_response_status: self.answer.grpc_status.filter(|_| self.request.grpc),
-        }
+    /// The metrics that it counts in.
+    fn series(&self) -> Series {
+        let grpc = self.head.as_ref().is_some_and(|head| head.is_grpc());
+        let outcome = Outcome {
+            endpoint: self.tried.as_ref().map(|tried| Arc::clone(&tried.workload)),
+            protocol: if grpc { "grpc" } else { "http" },
+            flag: self.flag(),
+            code: self.answer.status.map_or(0, |s| s.as_u16()),
+            grpc_status: self.answer.grpc_status.filter(|_| grpc),
+        };
+        self.inbound.series.of(outcome, |outcome| {
+            self.metrics.series(&RequestLabels {
+                traffic: labels::traffic(
+                    &self.inbound,
+                    outcome.endpoint.as_deref(),
+                    outcome.protocol,
+                    outcome.flag,
+                ),
+                response_code: outcome.code,
+                grpc_response_status: outcome.grpc_status,
+            })
+        })
     }
 
     fn write(&mut self) {
@@ -180,51 +181,61 @@ impl Record {
         }
         let duration = self.arrived.elapsed();
         let sent = self.sent.load(std::sync::atomic::Ordering::Relaxed);
-        self.metrics.request(&self.labels(), duration, sent, self.answer.bytes);
+        self.series().count(duration, sent, self.answer.bytes);
         self.log(duration, sent);
     }
 
     fn log(&self, duration: std::time::Duration, sent: u64) {
-        let request = &self.request;
-        let hop = self.answer.failure.as_ref().map(Failure::hop);
-        let details = match (&self.answer.failure, hop) {
-            (Some(failure), _) => failure.reason(),
-            (None, _) if self.answer.status.is_some() => "via_upstream",
-            (None, _) => "downstream_remote_disconnect",
-        };
-        let workload = self.endpoint.as_ref().map(|e| e.workload.name.to_string());
+        let head = self.head.as_deref();
+        let field = |name: &str| head.and_then(|head| head.headers.get(name)).map(lossy);
+        let (agent, id, forwarded) =
+            (field("user-agent"), field(REQUEST_ID.as_str()), field("x-forwarded-for"));
+        let tried = self.tried.as_ref();
         info!(
             target: "access",
-            method = request.method,
-            path = request.path,
-            protocol = request.protocol,
+            method = head.map(|head| head.method.as_str()).unwrap_or_default(),
+            path = head.map(Head::target).unwrap_or_default(),
+            protocol = head.map_or("-", |head| protocol(head.version)),
             response_code = self.answer.status.map_or(0, |s| s.as_u16()),
             grpc_status = self.answer.grpc_status,
             response_flags = self.flag(),
-            response_code_details = details,
-            failed_at = hop.map(|hop: Hop| hop.to_string()),
-            error = self.answer.failure.as_ref().map(ToString::to_string),
+            response_code_details = self.details(),
+            failed_at = self.answer.failure.as_ref().map(|failure| display(failure.hop())),
+            error = self.answer.failure.as_ref().map(display),
             bytes_received = sent,
             bytes_sent = self.answer.bytes,
             duration_us = duration.as_micros() as u64,
             upstream_service_time_us = self.answer.after.map(|d| d.as_micros() as u64),
             attempts = self.attempts,
-            x_forwarded_for = request.forwarded_for,
-            user_agent = request.user_agent,
-            request_id = request.id,
-            authority = request.authority,
-            upstream_host = self.endpoint.as_ref().map(|e| e.address.to_string()),
+            x_forwarded_for = forwarded.as_deref().unwrap_or_default(),
+            user_agent = agent.as_deref().unwrap_or_default(),
+            request_id = id.as_deref().unwrap_or_default(),
+            authority = head.map(Head::authority).unwrap_or_default(),
+            upstream_host = tried.map(|tried| display(tried.address)),
             downstream_remote_address = %self.inbound.client,
             downstream_local_address = %self.inbound.target.address(),
             src.identity = %self.inbound.peer,
-            dst.workload = workload,
-            dst.identity = self.endpoint.as_ref().and_then(|e| e.workload.identity.as_ref()).map(ToString::to_string),
-            route_name = self.route.as_ref().map(ToString::to_string),
+            dst.workload = tried.map(|tried| &*tried.workload.name),
+            dst.identity = tried.and_then(|tried| tried.workload.identity.as_ref()).map(display),
+            route_name = self.route.as_ref().map(display),
             rule = self.rule.as_deref(),
-            policy = self.policy.as_ref().map(ToString::to_string),
+            policy = self.policy.as_ref().map(display),
             "request"
         );
     }
+
+    /// Why it ended so.
+    fn details(&self) -> &'static str {
+        match &self.answer.failure {
+            Some(failure) => failure.reason(),
+            None if self.answer.status.is_some() => "via_upstream",
+            None => "downstream_remote_disconnect",
+        }
+    }
+}
+
+fn lossy(value: &HeaderValue) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.as_bytes())
 }
 
 /// A request that is dropped, because its client is gone, is recorded too.
@@ -248,5 +259,5 @@ pub fn connection_labels(
     endpoint: Option<&Endpoint>,
     flag: &'static str,
 ) -> hbone::telemetry::TrafficLabels {
-    labels::traffic(inbound, endpoint, "tcp", flag)
+    labels::traffic(inbound, endpoint.map(|endpoint| &*endpoint.workload), "tcp", flag)
 }

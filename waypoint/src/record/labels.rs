@@ -6,17 +6,15 @@ use hbone::telemetry::{Locality, Reporter, ServiceLabels, TrafficLabels, Workloa
 use hbone::wire::workload::Workload;
 
 use crate::directory::Target;
-use crate::directory::balance::Endpoint;
 use crate::inbound::Inbound;
 
-/// Labels of what came on `inbound` and went to `endpoint`.
+/// Labels of what came on `inbound` and went to `destination`.
 pub(super) fn traffic(
     inbound: &Inbound,
-    endpoint: Option<&Endpoint>,
+    destination: Option<&Workload>,
     protocol: &'static str,
     flag: &'static str,
 ) -> TrafficLabels {
-    let destination = endpoint.map(|endpoint| endpoint.workload.as_ref());
     let service = match &inbound.target {
         Target::Service { service, .. } => Some(Arc::new(ServiceLabels {
             hostname: service.key.hostname.to_string(),

@@ -1,7 +1,5 @@
 //! The waypoint's metrics.
 
-use std::time::Duration;
-
 use hbone::brand::METRIC_PREFIX;
 use hbone::telemetry::TrafficLabels;
 use prometheus_client::encoding::{
@@ -11,6 +9,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use super::series::Series;
 
 /// Envoy's bounds, in milliseconds and in bytes.
 const BOUNDS: [f64; 19] = [
@@ -166,17 +166,14 @@ impl Metrics {
         metrics
     }
 
-    pub(super) fn request(
-        &self,
-        labels: &RequestLabels,
-        duration: Duration,
-        sent: u64,
-        received: u64,
-    ) {
-        self.duration.get_or_create(labels).observe(duration.as_secs_f64() * 1000.0);
-        self.request_bytes.get_or_create(labels).observe(sent as f64);
-        self.response_bytes.get_or_create(labels).observe(received as f64);
-        self.requests.get_or_create(labels).inc();
+    /// The metrics of requests with these labels.
+    pub(super) fn series(&self, labels: &RequestLabels) -> Series {
+        Series {
+            requests: self.requests.get_or_create_owned(labels),
+            duration: self.duration.get_or_create_owned(labels),
+            request_bytes: self.request_bytes.get_or_create_owned(labels),
+            response_bytes: self.response_bytes.get_or_create_owned(labels),
+        }
     }
 
     /// A check ended.

@@ -90,6 +90,7 @@ fn inbound(state: &State) -> Arc<Inbound> {
         source: None,
         target,
         account: Arc::default(),
+        series: crate::record::SeriesOfTunnel::default(),
     })
 }
 

@@ -35,8 +35,6 @@ pub struct Answer {
     pub response: Response<Incoming>,
     /// Its connection.
     pub lease: Lease,
-    /// The end of an accepted upgrade on the client's side.
-    pub endpoint: Endpoint,
     /// When it must be complete.
     pub deadline: Option<Instant>,
 }
@@ -132,9 +130,7 @@ impl Forwarder {
         let whole = exchange.deadline().map(|(at, _)| at);
         let deadline = [whole, limit.map(|limit| began + limit)].into_iter().flatten().min();
         match sent {
-            Ok((response, lease)) => {
-                Ok(Answer { response, lease, endpoint: endpoint.clone(), deadline })
-            }
+            Ok((response, lease)) => Ok(Answer { response, lease, deadline }),
             Err(SendError { failure, unsent }) => {
                 tries.give_back(unsent);
                 if tries.body_broke.load(Ordering::Relaxed) {

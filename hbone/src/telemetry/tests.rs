@@ -125,6 +125,8 @@ fn levels_are_read_or_refused() {
     }
     let many: Vec<String> = (0..65).map(|n| format!("s{n}=info")).collect();
     assert!(many.join(",").parse::<Levels>().is_err(), "bounded");
+    let long = format!("{}=info", "s".repeat(257));
+    assert!(long.parse::<Levels>().is_err(), "bounded");
     assert!("yaml".parse::<LogFormat>().is_err());
 }
 

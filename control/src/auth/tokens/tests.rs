@@ -42,6 +42,21 @@ fn what_a_token_is_not_good_for() {
 }
 
 #[test]
+fn so_many_tokens_wait_and_no_more() {
+    let (folder, state) = state();
+    let (now, waiting) = (SystemTime::now(), folder.path().join(FOLDER));
+    create_at(&state, "node-a", LIFE, now).expect("made");
+    let one = std::fs::read_dir(&waiting).expect("a folder").flatten().next().expect("a token");
+    for number in 1..limits::MAX_JOIN_TOKENS {
+        let copy = waiting.join(format!("{number:016x}.json"));
+        std::fs::hard_link(one.path(), copy).expect("linked");
+    }
+    assert!(matches!(create_at(&state, "node-b", LIFE, now), Err(CreateError::TooMany)));
+    // What has expired makes room.
+    create_at(&state, "node-b", LIFE, now + LIFE).expect("made");
+}
+
+#[test]
 fn the_secret_is_not_on_disk() {
     let (folder, state) = state();
     let token = create_at(&state, "node-a", LIFE, SystemTime::now()).expect("made");

@@ -131,6 +131,16 @@ fn a_chunked_body_is_read_in_one_way() {
     }
 }
 
+#[test]
+fn trailers_have_a_limit() {
+    let trailers = |n| format!("0\r\n{}\r\n", "x: 1\r\n".repeat(n));
+    let read = |n| Chunked::default().advance(trailers(n).as_bytes()).map(|(_, done)| done);
+    assert!(matches!(read(1000), Ok(true)));
+    assert!(read(2100).is_err(), "more than 8 KiB");
+    let endless = format!("0\r\nx: {}", "y".repeat(8 * 1024));
+    assert!(Chunked::default().advance(endless.as_bytes()).is_err(), "also without a line's end");
+}
+
 /// The same however the bytes arrive.
 fn byte_by_byte(body: &str) -> Result<bool, ()> {
     let mut chunked = Chunked::default();

@@ -59,6 +59,7 @@ fn a_pod_of_the_stream_is_checked() {
     assert_eq!(good.ips.len(), 2);
     for (case, result) in [
         ("no uid", wire(|pod| pod.uid.clear())),
+        ("uid too long", wire(|pod| pod.uid = "u".repeat(129))),
         ("path as uid", wire(|pod| pod.uid = "../u1".into())),
         ("path as name", wire(|pod| pod.name = "../web".into())),
         ("newline in namespace", wire(|pod| pod.namespace = "shop\nx".into())),

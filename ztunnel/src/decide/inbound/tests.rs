@@ -30,6 +30,7 @@ fn a_request_is_checked_against_the_connection_it_came_on() {
     const STORE: &str = "c//Pod/shop/store-1";
     const WAYPOINT: &str = "c//Pod/shop/wp-1";
     let state = mesh();
+    let long = format!("{}:80", "a".repeat(258));
     for (case, workload, authority, want) in [
         ("own address", STORE, "10.1.0.5:80", Ok("10.1.0.5:80")),
         ("its other address", STORE, "[fd00::5]:80", Err(400)),
@@ -59,6 +60,7 @@ fn a_request_is_checked_against_the_connection_it_came_on() {
         ("port is no number", STORE, "10.1.0.5:http", Err(400)),
         ("port is signed", STORE, "store:+80", Err(400)),
         ("port too large", STORE, "10.1.0.5:65536", Err(400)),
+        ("host name too long", STORE, &long, Err(400)),
         ("user info", STORE, "me@store:80", Err(400)),
         ("waypoint for a service", WAYPOINT, "10.96.0.7:80", Ok("10.1.0.20:80")),
         ("waypoint for a pod", WAYPOINT, "10.1.0.30:81", Ok("10.1.0.20:81")),

@@ -40,6 +40,8 @@ impl Drop for Place {
 /// What one source uses now; shared by all its tunnels.
 #[derive(Debug, Default)]
 pub struct Account {
+    /// Its own, as long as it is used.
+    pub number: u64,
     /// Checks of authorizers that run for it.
     pub checks: Arc<AtomicUsize>,
 }
@@ -51,12 +53,13 @@ pub struct Accounts(Mutex<Table<SpiffeId, Weak<Account>>>);
 #[derive(Debug)]
 struct Table<K, V> {
     entries: HashMap<K, V>,
+    made: u64,
     sweep_at: usize,
 }
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Self { entries: HashMap::new(), sweep_at: SWEEP }
+        Self { entries: HashMap::new(), made: 0, sweep_at: SWEEP }
     }
 }
 
@@ -71,7 +74,8 @@ impl Accounts {
             table.entries.retain(|_, account| account.strong_count() > 0);
             table.sweep_at = SWEEP.max(table.entries.len() * 2);
         }
-        let account = Arc::<Account>::default();
+        table.made += 1;
+        let account = Arc::new(Account { number: table.made, checks: Arc::default() });
         table.entries.insert(source.clone(), Arc::downgrade(&account));
         account
     }

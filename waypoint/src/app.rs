@@ -24,7 +24,7 @@ use tracing::{info, warn};
 
 use crate::account::Accounts;
 use crate::engine::Engine;
-use crate::listen::Listener;
+use crate::listen::{Listener, ServerTls};
 use crate::record::Metrics;
 use crate::state::State;
 use crate::upstream::connect::Mesh;
@@ -119,7 +119,10 @@ impl App {
         let ready = tokio::select! { ready = ready => ready, () = quit.cancelled() => false };
         if ready {
             let config = Arc::new(self.config.tunnel.clone());
-            let listener = Arc::new(Listener { engine, certificate: certificates, config, drain });
+            let certificate = certificates;
+            let tls = ServerTls::default();
+            let listener = Listener { engine, certificate, tls, config, drain };
+            let listener = Arc::new(listener);
             let address = self.config.hbone;
             let tcp = TcpListener::bind(address).await;
             let tcp = tcp.with_context(|| format!("cannot listen on {address} (HBONE_ADDR)"))?;

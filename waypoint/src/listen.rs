@@ -25,6 +25,10 @@ use crate::inbound::Inbound;
 use crate::l4;
 use crate::record::{Limit, SeriesOfTunnel};
 
+pub use trust::ServerTls;
+
+mod trust;
+
 /// Connections that shake hands at a time; the next ones wait in the kernel's queue.
 const MAX_HANDSHAKES: usize = 256;
 /// Of them, those from one address; beyond it a connection is closed.
@@ -38,6 +42,8 @@ pub struct Listener {
     pub engine: Arc<Engine>,
     /// The waypoint's certificate of the moment.
     pub certificate: watch::Receiver<Option<Arc<WorkloadCertificate>>>,
+    /// TLS with it, for whom the Gateway trusts.
+    pub tls: ServerTls,
     /// Windows, limits and deadlines.
     pub config: Arc<TunnelConfig>,
     /// Ends it: no new connections, tunnels or requests.
@@ -84,7 +90,10 @@ impl Listener {
     async fn handshake(&self, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
         let _ = stream.set_nodelay(true);
         let certificate = self.certificate.borrow().clone();
-        let tls = certificate.as_ref().map(|certificate| certificate.server_config());
+        let world = self.engine.state.world();
+        let gateway = world.config.gateway.as_ref();
+        let trusted = gateway.map_or(&[][..], |gateway| &gateway.trust_domains);
+        let tls = certificate.as_ref().map(|certificate| self.tls.of(certificate, trusted));
         let Some(Ok(tls)) = tls else {
             warn!(src.addr = %peer, "connection refused: the waypoint has no certificate");
             return None;

@@ -16,7 +16,7 @@ use super::leaf::{LeafError, leaf_identity};
 use super::provider::{ALPN_H2, crypto_provider};
 use super::request::CertificateRequest;
 use super::verify::{ClientVerifier, ServerVerifier};
-use crate::identity::SpiffeId;
+use crate::identity::{SpiffeId, TrustDomain};
 
 /// A leaf, its intermediates, its private key and the roots that peers are verified against.
 ///
@@ -136,16 +136,28 @@ impl WorkloadCertificate {
         if let Some(config) = self.server.get() {
             return Ok(Arc::clone(config));
         }
-        let config = self.make_server_config()?;
+        let config = self.server_config_with(&[])?;
         Ok(Arc::clone(self.server.get_or_init(|| config)))
     }
 
-    fn make_server_config(&self) -> Result<Arc<ServerConfig>, CertificateError> {
+    /// The same for clients of `others` too: aliases of our trust domain. Not kept.
+    pub fn server_config_with(
+        &self,
+        others: &[TrustDomain],
+    ) -> Result<Arc<ServerConfig>, CertificateError> {
+        let own = self.identity.trust_domain();
+        self.make_server_config(std::iter::once(own).chain(others).cloned().collect())
+    }
+
+    fn make_server_config(
+        &self,
+        trusted: Vec<TrustDomain>,
+    ) -> Result<Arc<ServerConfig>, CertificateError> {
         let chain =
             WebPkiClientVerifier::builder_with_provider(Arc::clone(&self.roots), crypto_provider())
                 .build()
                 .map_err(|e| rustls::Error::General(e.to_string()))?;
-        let verifier = ClientVerifier::new(chain, self.identity.trust_domain().clone());
+        let verifier = ClientVerifier::new(chain, trusted);
         let mut config = ServerConfig::builder_with_provider(crypto_provider())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_client_cert_verifier(Arc::new(verifier))

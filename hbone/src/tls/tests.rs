@@ -7,7 +7,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::identity::SpiffeId;
+use crate::identity::{SpiffeId, TrustDomain};
 use authority::{Authority, uri};
 
 fn id(text: &str) -> SpiffeId {
@@ -84,6 +84,27 @@ async fn a_client_of_another_trust_domain_is_refused() {
         let foreign = ca.issue(&foreign, |_| {}).expect("foreign");
         let error = handshake(&foreign, &[id("store")], &store).await.expect_err("refused");
         assert!(error.contains("outside of trust domain cluster.local"), "{domain}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_an_alias_is_accepted_by_whoever_names_it() {
+    let ca = Authority::new();
+    let store = ca.issue(&id("store"), |_| {}).expect("store");
+    let aliases = [TrustDomain::new("old.example").expect("a domain")];
+    let config = store.server_config_with(&aliases).expect("config");
+    for (domain, accepted) in
+        [("cluster.local", true), ("old.example", true), ("old.example.evil", false)]
+    {
+        let client = format!("spiffe://{domain}/ns/shop/sa/web").parse().expect("id");
+        let client = ca.issue(&client, |_| {}).expect("client");
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let connector = client.client_config(&[id("store")]).expect("config");
+        let connector = tokio_rustls::TlsConnector::from(connector);
+        let name = ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into());
+        let acceptor = tokio_rustls::TlsAcceptor::from(config.clone());
+        let (server, _client) = tokio::join!(acceptor.accept(far), connector.connect(name, near));
+        assert_eq!(server.is_ok(), accepted, "{domain}: {:?}", server.err());
     }
 }
 

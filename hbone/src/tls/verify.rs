@@ -128,16 +128,16 @@ impl ServerCertVerifier for ServerVerifier {
     }
 }
 
-/// Accepts a client that has any identity of our own trust domain.
+/// Accepts a client that has any identity of a trusted domain: our own is the first.
 #[derive(Debug)]
 pub(super) struct ClientVerifier {
     chain: Arc<dyn ClientCertVerifier>,
-    own: TrustDomain,
+    trusted: Vec<TrustDomain>,
 }
 
 impl ClientVerifier {
-    pub(super) fn new(chain: Arc<dyn ClientCertVerifier>, own: TrustDomain) -> Self {
-        Self { chain, own }
+    pub(super) fn new(chain: Arc<dyn ClientCertVerifier>, trusted: Vec<TrustDomain>) -> Self {
+        Self { chain, trusted }
     }
 }
 
@@ -155,11 +155,11 @@ impl ClientCertVerifier for ClientVerifier {
     ) -> Result<ClientCertVerified, Error> {
         let verified = self.chain.verify_client_cert(end_entity, intermediates, now)?;
         let found = leaf_identity_for(end_entity, Usage::Client).map_err(PeerError::from)?;
-        if *found.trust_domain() == self.own {
-            Ok(verified)
-        } else {
-            Err(PeerError::Foreign { found, own: self.own.clone() }.into())
+        if self.trusted.contains(found.trust_domain()) {
+            return Ok(verified);
         }
+        let own = self.trusted.first().cloned().unwrap_or_default();
+        Err(PeerError::Foreign { found, own }.into())
     }
 
     fn verify_tls12_signature(

@@ -119,7 +119,8 @@ impl Forwarder {
         let request = tries.request(exchange, protocol)?;
         let limit = exchange.rule.as_ref().and_then(|matched| matched.rule.backend_timeout);
         let began = Instant::now();
-        let sending = self.connections.send(endpoint, protocol, permit, request);
+        let account = Arc::clone(&exchange.inbound.account);
+        let sending = self.connections.send(endpoint, protocol, permit, Some(&account), request);
         let sent = match limit {
             None => sending.await,
             Some(limit) => match tokio::time::timeout(limit, sending).await {

@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::oneshot;
 
 use super::connect::Connect;
-use crate::account::Place;
+use crate::account::{Account, Place, Share, Shares};
 use crate::authorize::Permit;
 use crate::directory::balance::Endpoint;
 use crate::failure::Failure;
@@ -21,6 +21,8 @@ use crate::http::body::Body;
 
 /// HTTP/1.1 connections to one endpoint, busy and idle.
 pub const MAX_HTTP1: usize = 1024;
+/// Of them, and of the requests on HTTP/2 connections, those for one identity.
+pub const MAX_OF_ONE: usize = 512;
 /// Idle HTTP/1.1 connections kept to one endpoint.
 pub const MAX_IDLE: usize = 64;
 /// Requests on one HTTP/2 connection before another is opened.
@@ -63,8 +65,9 @@ pub struct Connections {
     slots: Mutex<HashMap<Key, Arc<Slot>>>,
 }
 
-#[derive(Default)]
 struct Slot {
+    /// Requests under way, by the number of the account that they are charged to.
+    shares: Arc<Shares<u64>>,
     idle: Mutex<Vec<(http1::SendRequest<Body>, Instant, Place)>>,
     open: Arc<AtomicUsize>,
     shared: Mutex<Vec<Shared>>,
@@ -78,8 +81,24 @@ struct Shared {
     streams: Arc<AtomicUsize>,
 }
 
+impl Default for Slot {
+    fn default() -> Self {
+        Self {
+            shares: Shares::new(MAX_OF_ONE),
+            idle: Mutex::default(),
+            open: Arc::default(),
+            shared: Mutex::default(),
+            connecting: Arc::default(),
+        }
+    }
+}
+
 /// Holds the connection of an answer until its body has ended.
-pub struct Lease(#[expect(dead_code, reason = "held for its drop")] Held);
+#[expect(dead_code, reason = "held for their drops")]
+pub struct Lease {
+    held: Held,
+    share: Option<Share<u64>>,
+}
 
 #[expect(dead_code, reason = "held for their drops")]
 enum Held {
@@ -122,7 +141,8 @@ impl Connections {
         &*self.connect
     }
 
-    /// Sends `request` and gives its answer with the lease of its connection.
+    /// Sends `request` and gives its answer with the lease of its connection. It is charged to
+    /// `account`, if it is made for somebody.
     ///
     /// Ready with the head of the answer. No retry, except that a kept connection which the
     /// application closed meanwhile is replaced by a new one.
@@ -133,9 +153,16 @@ impl Connections {
         endpoint: &Endpoint,
         protocol: Protocol,
         permit: &Permit,
+        account: Option<&Account>,
         mut request: Request<Body>,
     ) -> Result<(Response<Incoming>, Lease), SendError> {
         let slot = self.slot(endpoint, protocol);
+        let share = account.map(|account| slot.shares.take(account.number));
+        if let Some(None) = share {
+            let failure = Failure::Overflow { address: endpoint.address, limit: MAX_OF_ONE };
+            return Err(SendError { failure, unsent: Some(request) });
+        }
+        let lease = |(response, held)| (response, Lease { held, share: share.flatten() });
         // A kept connection may be gone without our knowledge; a new one is the last word.
         for fresh in [false, true] {
             let sent = match protocol {
@@ -149,7 +176,7 @@ impl Connections {
                 }) if !fresh => {
                     request = back;
                 }
-                sent => return sent,
+                sent => return sent.map(lease),
             }
         }
         unreachable!("the second round returns")
@@ -177,7 +204,7 @@ impl Connections {
         permit: &Permit,
         request: Request<Body>,
         fresh: bool,
-    ) -> Result<(Response<Incoming>, Lease), SendError> {
+    ) -> Result<(Response<Incoming>, Held), SendError> {
         let kept = if fresh { None } else { slot.take_idle() };
         let taken = match kept {
             Some(kept) => Ok(kept),
@@ -191,7 +218,7 @@ impl Connections {
             Ok(response) => {
                 let slot = Arc::clone(slot);
                 let held = ReturnHttp1 { slot, sender: Some((sender, place)) };
-                Ok((response, Lease(Held::Http1(held))))
+                Ok((response, Held::Http1(held)))
             }
             Err(mut error) => {
                 let unsent = error.take_message();
@@ -229,13 +256,13 @@ impl Connections {
         endpoint: &Endpoint,
         permit: &Permit,
         request: Request<Body>,
-    ) -> Result<(Response<Incoming>, Lease), SendError> {
+    ) -> Result<(Response<Incoming>, Held), SendError> {
         let (mut sender, place) = match self.reserve(slot, endpoint, permit).await {
             Ok(reserved) => reserved,
             Err(failure) => return Err(SendError { failure, unsent: Some(request) }),
         };
         match sender.try_send_request(request).await {
-            Ok(response) => Ok((response, Lease(Held::Http2(place)))),
+            Ok(response) => Ok((response, Held::Http2(place))),
             Err(mut error) => {
                 let unsent = error.take_message();
                 Err(broken(endpoint, &error.into_error(), unsent))

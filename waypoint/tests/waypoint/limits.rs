@@ -11,16 +11,19 @@ use hbone::wire::pb::envoy::service::auth::v3::authorization_server::{
 use hbone::wire::pb::istio::workload::AppProtocol;
 use http::{Request, StatusCode};
 use http_body_util::Empty;
+use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncReadExt;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_stream::wrappers::TcpListenerStream;
 use waypoint::config::store::Kind;
 use waypoint::stage::ext_authz::MAX_CHECKS_OF_ONE;
+use waypoint::upstream::pool::MAX_OF_ONE;
 
 use crate::http1::{SOON, policy};
 use crate::support::{Mesh1, VIP};
@@ -157,4 +160,61 @@ async fn checks_of_one_identity_leave_room_for_others() {
     ask(clients.last().expect("one"), &mut answers);
     let status = timeout(SOON, answers.join_next()).await.expect("in time").expect("an answer");
     assert_eq!(status.expect("no panic"), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn requests_of_one_identity_leave_room_at_an_endpoint() {
+    let mesh = Mesh1::start().await;
+    mesh.service("store", VIP.ip(), AppProtocol::Http2);
+    // An application that answers when it is told to.
+    let (arrived, mut requests) = mpsc::unbounded_channel();
+    let (release, answer) = watch::channel(false);
+    let listener = mesh.pod("store").await.take();
+    tokio::spawn(patient(listener, arrived, answer));
+    let mut answers = JoinSet::new();
+    let mut clients = Vec::new();
+    for n in 0..MAX_OF_ONE {
+        if n % 100 == 0 {
+            clients.push(client(&mesh, "web").await);
+        }
+        ask(clients.last().expect("one"), &mut answers);
+    }
+    for _ in 0..MAX_OF_ONE {
+        timeout(SOON, requests.recv()).await.expect("in time").expect("a request");
+    }
+    let mut more = JoinSet::new();
+    ask(clients.last().expect("one"), &mut more);
+    let refused = timeout(SOON, more.join_next()).await.expect("in time").expect("an answer");
+    assert_eq!(refused.expect("no panic"), StatusCode::SERVICE_UNAVAILABLE);
+    let other = client(&mesh, "other").await;
+    ask(&other, &mut answers);
+    timeout(SOON, requests.recv()).await.expect("in time").expect("another identity's");
+    release.send(true).expect("the application listens");
+    while let Some(status) = timeout(SOON, answers.join_next()).await.expect("in time") {
+        assert_eq!(status.expect("no panic"), StatusCode::OK);
+    }
+    ask(clients.last().expect("one"), &mut answers);
+    let status = timeout(SOON, answers.join_next()).await.expect("in time").expect("an answer");
+    assert_eq!(status.expect("no panic"), StatusCode::OK, "what was given back is used again");
+}
+
+/// Serves HTTP/2, and answers when `answer` says so.
+async fn patient(
+    listener: TcpListener,
+    arrived: mpsc::UnboundedSender<()>,
+    answer: watch::Receiver<bool>,
+) {
+    while let Ok((tcp, _)) = listener.accept().await {
+        let (arrived, answer) = (arrived.clone(), answer.clone());
+        let service = service_fn(move |_: Request<Incoming>| {
+            let (arrived, mut answer) = (arrived.clone(), answer.clone());
+            async move {
+                let _ = arrived.send(());
+                let _ = answer.wait_for(|answer| *answer).await;
+                Ok::<_, std::convert::Infallible>(http::Response::new(Empty::<Bytes>::new()))
+            }
+        });
+        let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        tokio::spawn(server.serve_connection(TokioIo::new(tcp), service));
+    }
 }

@@ -26,15 +26,17 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use waypoint::config::store::Kind;
 use waypoint::engine::Engine;
-use waypoint::listen::Listener;
+use waypoint::listen::{Listener, ServerTls};
 use waypoint::record::Metrics;
 use waypoint::state::State;
 use waypoint::upstream::connect::Mesh;
 use waypoint::upstream::forward::Forwarder;
 use waypoint::upstream::pool::Connections;
 
+/// `ACCOUNT`, or `TRUST DOMAIN/ACCOUNT`.
 pub(crate) fn id(account: &str) -> SpiffeId {
-    format!("spiffe://cluster.local/ns/shop/sa/{account}").parse().expect("an identity")
+    let (domain, account) = account.split_once('/').unwrap_or(("cluster.local", account));
+    format!("spiffe://{domain}/ns/shop/sa/{account}").parse().expect("an identity")
 }
 
 /// A root that signs what it is asked.
@@ -108,7 +110,9 @@ impl Mesh1 {
         let (raise, drain) = Drain::channel();
         let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = tcp.local_addr().expect("bound");
-        let listener = Listener { engine, certificate: current, config: config.clone(), drain };
+        let tls = ServerTls::default();
+        let listener =
+            Listener { engine, certificate: current, tls, config: config.clone(), drain };
         tokio::spawn(Arc::new(listener).run(tcp, TaskTracker::new()));
         let this = Self { authority, state, _drain: raise, address, registry, pool: pool(config) };
         this.configure(Kind::Gateway, "Gateway/shop/waypoint", &gateway());
@@ -227,7 +231,7 @@ fn waypoint_address() -> wire::GatewayAddress {
     }
 }
 
-fn gateway() -> pb::Gateway {
+pub(crate) fn gateway() -> pb::Gateway {
     pb::Gateway {
         namespace: "shop".to_owned(),
         name: "waypoint".to_owned(),

@@ -99,8 +99,10 @@ impl tower::Service<Request<tonic::body::Body>> for Transport {
         Box::pin(async move {
             let request = request.map(|body| body.map_err(BoxError::from).boxed_unsync());
             let permit = authorize::for_authorizer();
-            let sent =
-                forwarder.connections().send(&endpoint, Protocol::Http2, &permit, request).await;
+            let sent = forwarder
+                .connections()
+                .send(&endpoint, Protocol::Http2, &permit, None, request)
+                .await;
             let (response, lease) = sent.map_err(|error| Box::new(error.failure))?;
             Ok(response.map(|body| Leased {
                 inner: body.map_err(BoxError::from).boxed_unsync(),

@@ -11,7 +11,7 @@ use hbone::netns::Netns;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use ztunnel_node::machine::{
-    Program, SupervisorTiming, WaypointLauncher, run_waypoints, supervise,
+    Lock, Program, SupervisorTiming, WaypointLauncher, run_waypoints, supervise,
 };
 use ztunnel_node::pod::Pod;
 use ztunnel_node::service::{AgentOptions, Service};
@@ -51,13 +51,16 @@ struct Launcher {
     options: AgentOptions,
 }
 
-/// Runs until SIGTERM or SIGINT; then ztunnel and waypoints drain, and redirection stays.
+/// Runs until SIGTERM or SIGINT; then ztunnel and waypoints drain, and redirection stays. Killed
+/// otherwise, it leaves them running, and the next one takes them over.
 ///
 /// # Errors
-/// If the agent does not start.
+/// If the agent does not start, or the run directory is another's.
 pub(crate) async fn run(options: NodeOptions) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let run_dir = &options.agent.run_dir;
+    let _lock = Lock::take(run_dir)?;
     let (programs, agent) = (CancellationToken::new(), CancellationToken::new());
     let service = Service::start(&options.agent, agent.clone()).await?;
     let ztunnel = Executable::new(options.ztunnel.clone(), "ztunnel")?;
@@ -67,9 +70,9 @@ pub(crate) async fn run(options: NodeOptions) -> anyhow::Result<()> {
         executable: Executable::new(options.waypoint.clone(), "waypoint")?,
         options: options.agent.clone(),
     };
-    let tokens = options.agent.run_dir.join("waypoints");
+    let files = run_dir.join("waypoints");
     let waypoints =
-        tokio::spawn(run_waypoints(service, Arc::new(launcher), tokens, programs.clone()));
+        tokio::spawn(run_waypoints(service, Arc::new(launcher), files, programs.clone()));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -114,6 +117,7 @@ impl Executable {
             environment,
             netns: None,
             readiness: Some(reachable(options.ztunnel_readiness)),
+            record: Some(agent.run_dir.join("ztunnel.process")),
         }
     }
 }
@@ -138,6 +142,7 @@ impl WaypointLauncher for Launcher {
             environment,
             netns: Some(netns),
             readiness: Some((Ipv4Addr::LOCALHOST, WAYPOINT_READINESS).into()),
+            record: None,
         }
     }
 }

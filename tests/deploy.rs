@@ -175,6 +175,43 @@ testbed::scenario! {
         Ok(())
     }
 
+    async fn a_waypoint_outlives_its_supervisor_unless_nobody_wants_it(
+        bed: Testbed
+    ) -> anyhow::Result<()> {
+        let shop = Shop::open(&bed).await?;
+        let waypoint = shop.mesh.gateway("shop/waypoint")?;
+        let unwanted = shop.mesh.gateway("shop/unwanted")?;
+        for one in [&waypoint, &unwanted] {
+            one.ready(2).await?;
+        }
+        shop.mesh.use_waypoint("shop", Some("waypoint"))?;
+        shop.mesh.has_waypoint(&shop.store, true).await?;
+        shop.answers("served", Some(200)).await?;
+        let before = waypoint.processes();
+        for node in shop.mesh.nodes() {
+            node.kill().await?;
+        }
+        assert_eq!(shop.status().await?, Some(200), "without supervisors");
+        unwanted.delete()?;
+        for node in shop.mesh.nodes() {
+            node.start()?;
+        }
+        shop.mesh.ready().await?;
+        eventually("what nobody wants ends", PATIENCE, async || unwanted.processes().is_empty())
+            .await?;
+        waypoint.ready(2).await?;
+        assert_eq!(shop.status().await?, Some(200));
+        assert_eq!(waypoint.processes(), before, "the same instances");
+        let killed = *before.first().expect("two run");
+        kill(killed, Signal::SIGKILL)?;
+        eventually("another takes its place", PATIENCE, async || {
+            let now = waypoint.processes();
+            now.len() == 2 && !now.contains(&killed)
+        }).await?;
+        waypoint.ready(2).await?;
+        Ok(())
+    }
+
     async fn a_waypoint_stays_where_it_is_when_control_comes_back(
         bed: Testbed
     ) -> anyhow::Result<()> {

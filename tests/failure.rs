@@ -84,6 +84,40 @@ testbed::scenario! {
         Ok(())
     }
 
+    async fn a_killed_supervisor_stops_no_traffic_and_the_next_takes_over(
+        bed: Testbed
+    ) -> anyhow::Result<()> {
+        let Pair { mesh, web, store, .. } = Pair::enrolled(&bed, AMBIT).await?;
+        let (node, ztunnel) = (mesh.node("node-b")?, store.ztunnel()?);
+        let mut chat = web.chat(store.at4(7)).await?;
+        let pid = ztunnel.pid()?;
+        node.kill().await?;
+        for _ in 0..10 {
+            assert_eq!(web.is_seen_as(store.at4(7)).await?, web.ip4().to_string());
+        }
+        chat.say("still there?").await?;
+        let (started, mark) = (Instant::now(), ztunnel.mark());
+        node.start()?;
+        // Whatever it does about the one that runs, nobody waits for it.
+        while started.elapsed() < Duration::from_secs(2) {
+            assert_eq!(web.is_seen_as(store.at4(7)).await?, web.ip4().to_string());
+        }
+        ztunnel.logs("program of a former supervisor goes on").since(mark).await?;
+        mesh.ready().await?;
+        assert_eq!(ztunnel.pids(), [pid], "one ztunnel, and the same");
+        chat.say("and now?").await?;
+        // It is supervised again, and pods come and go.
+        ztunnel.kill()?;
+        eventually("another takes its place", PATIENCE, async || {
+            ztunnel.pid().is_ok_and(|new| new != pid) && mesh.ready().await.is_ok()
+        }).await?;
+        let late = mesh.pod("shop/late").on("node-b").echoing().enrolled().await?;
+        web.is_seen_as(late.at4(7)).await?;
+        node.stop().await?;
+        assert_eq!(ztunnel.pids(), [] as [i32; 0], "stopped in order, it takes it along");
+        Ok(())
+    }
+
     async fn a_cut_link_is_survived(bed: Testbed) -> anyhow::Result<()> {
         let Pair { mesh, web, store, .. } = Pair::enrolled(&bed, AMBIT).await?;
         let mut chat = web.chat(store.at4(7)).await?;

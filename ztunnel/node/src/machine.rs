@@ -1,9 +1,13 @@
 //! A machine without a kubelet: ztunnel and the waypoints of this node as child processes.
 //!
+//! - [`lock`]: one supervisor for a run directory
 //! - [`supervise`]: one program kept running
+//! - [`process`]: its process, which may be one that was left behind
 //! - [`waypoints`]: those that `control` wants on this node
 //! - [`sandbox`]: the network namespace of one that no container runtime makes
 
+mod lock;
+mod process;
 mod sandbox;
 mod supervise;
 mod waypoints;
@@ -16,6 +20,7 @@ use std::time::Duration;
 
 use hbone::netns::Netns;
 
+pub use lock::{Lock, LockError};
 pub use supervise::supervise;
 pub use waypoints::{WaypointLauncher, run_waypoints};
 
@@ -35,6 +40,9 @@ pub struct Program {
     /// Where it serves `/healthz/ready`; any answer shows that it lives. Without one only its
     /// end is noticed.
     pub readiness: Option<SocketAddr>,
+    /// File that says which process runs it, for the supervisor that comes after one which was
+    /// killed. Without one nothing is taken over.
+    pub record: Option<PathBuf>,
 }
 
 /// Times of a supervisor; the defaults are right outside tests.

@@ -97,7 +97,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Kills the agent with SIGKILL; ztunnel is left without a supervisor.
+    /// Kills the agent with SIGKILL; ztunnel and waypoints are left without a supervisor.
     ///
     /// # Errors
     /// `Missing` if it does not run.

@@ -84,10 +84,15 @@ impl Ztunnel {
     /// # Errors
     /// `Missing` while there is none.
     pub fn pid(&self) -> Result<i32, MeshError> {
-        let node = self.machine.node();
-        let mut found = node.netns().processes().into_iter().filter(|pid| is_ztunnel(*pid));
-        let name = || node.name().to_owned();
-        found.next().ok_or_else(|| MeshError::Missing { object: "ztunnel of node", name: name() })
+        let name = || self.machine.node().name().to_owned();
+        let found = self.pids().into_iter().next();
+        found.ok_or_else(|| MeshError::Missing { object: "ztunnel of node", name: name() })
+    }
+
+    /// Every process that is one; more than one only while something is wrong.
+    pub fn pids(&self) -> Vec<i32> {
+        let all = self.machine.node().netns().processes();
+        all.into_iter().filter(|pid| is_ztunnel(*pid)).collect()
     }
 
     /// Sends it a signal: SIGKILL for a crash, SIGTERM for a drain, SIGSTOP for a hang.

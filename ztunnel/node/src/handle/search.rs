@@ -66,9 +66,14 @@ fn namespaces() -> io::Result<BTreeMap<NetnsId, Oldest>> {
     Ok(found)
 }
 
-/// Field 22 of proc_pid_stat; the name before it may hold spaces and parentheses.
-fn started(pid: u32) -> Option<u64> {
+/// When a process started, in clock ticks since boot; none once it has ended, also while
+/// nobody has asked for its status. Field 22 of proc_pid_stat; the name before it may hold
+/// spaces and parentheses.
+pub(crate) fn started(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, after_name) = stat.rsplit_once(')')?;
+    if matches!(after_name.trim_start().chars().next(), Some('Z' | 'X')) {
+        return None;
+    }
     after_name.split_ascii_whitespace().nth(19)?.parse().ok()
 }

@@ -12,9 +12,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use hbone::netns::{Netns, NetnsError};
+use hbone::netns::{Netns, NetnsError, NetnsId};
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags};
@@ -22,8 +23,11 @@ use rtnetlink::packet_route::route::{RouteMessage, RouteScope};
 use rtnetlink::{LinkUnspec, LinkVeth, RouteMessageBuilder};
 use tracing::warn;
 
+use super::process::Left;
+use crate::handle::open;
+use crate::handle::search::holds;
 use crate::netlink::{Netlink, NetlinkError, errno};
-use crate::pod::Pod;
+use crate::pod::{Pod, Uid};
 
 /// The link's name in the pod.
 const INSIDE: &str = "eth0";
@@ -76,7 +80,7 @@ impl Sandbox {
     pub(super) async fn create(pod: &Pod) -> Result<Self, SandboxError> {
         let node = Netns::current()?;
         warn_unless_forwarding(pod);
-        let sandbox = Self { netns: Arc::new(Netns::create()?), link: link_name(pod) };
+        let sandbox = Self { netns: Arc::new(Netns::create()?), link: link_name(&pod.uid) };
         let (outside, inside) = (Netlink::connect(&node)?, Netlink::connect(&sandbox.netns)?);
         remove_link(&outside, &sandbox.link).await?;
         // Made inside and moved out: no name but the link's own appears on the node.
@@ -90,6 +94,13 @@ impl Sandbox {
         Ok(sandbox)
     }
 
+    /// That of a process which a supervisor before us left in it; none if it is another's.
+    pub(super) fn of(pod: &Pod, left: &Left, node: &[NetnsId]) -> Option<Self> {
+        let place = open(&PathBuf::from(format!("/proc/{}/ns/net", left.pid())), node).ok()?;
+        holds(&place.netns, &pod.ips)
+            .then(|| Self { netns: place.netns, link: link_name(&pod.uid) })
+    }
+
     /// The namespace.
     pub(super) fn netns(&self) -> Arc<Netns> {
         self.netns.clone()
@@ -97,17 +108,7 @@ impl Sandbox {
 
     /// Removes the link and with it every route; the namespace goes with its last process.
     pub(super) async fn remove(self) {
-        let removed = async {
-            let node = Netlink::connect(&Netns::current()?)?;
-            remove_link(&node, &self.link).await
-        };
-        if let Err(error) = removed.await {
-            warn!(
-                link = self.link,
-                reason = crate::chain(&error),
-                "link of a waypoint not removed"
-            );
-        }
+        remove(&self.link).await;
     }
 
     async fn set_up_inside(&self, inside: &Netlink, pod: &Pod) -> Result<(), SandboxError> {
@@ -146,9 +147,24 @@ impl Sandbox {
     }
 }
 
+/// Removes what a pod that is gone has left on the node.
+pub(super) async fn remove_of(uid: &Uid) {
+    remove(&link_name(uid)).await;
+}
+
+async fn remove(link: &str) {
+    let removed = async {
+        let node = Netlink::connect(&Netns::current()?)?;
+        remove_link(&node, link).await
+    };
+    if let Err(error) = removed.await {
+        warn!(link, reason = crate::chain(&error), "link of a waypoint not removed");
+    }
+}
+
 /// Its own for each pod: the end of the UID, where UIDs differ.
-fn link_name(pod: &Pod) -> String {
-    let plain: Vec<char> = pod.uid.as_str().chars().filter(char::is_ascii_alphanumeric).collect();
+fn link_name(uid: &Uid) -> String {
+    let plain: Vec<char> = uid.as_str().chars().filter(char::is_ascii_alphanumeric).collect();
     let start = plain.len().saturating_sub(MAX_NAME - 2);
     ["wp".to_owned(), plain.iter().skip(start).collect()].concat()
 }

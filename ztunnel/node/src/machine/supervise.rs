@@ -6,15 +6,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hbone::netns::Netns;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
-use tokio::process::{Child, Command};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::process::{Process, forget};
 use super::{Program, SupervisorTiming};
 use crate::source::Backoff;
 
@@ -23,7 +21,7 @@ const HEALTHY: Duration = Duration::from_secs(10);
 
 /// Why a run of the program came to its end.
 enum End {
-    Itself(io::Result<std::process::ExitStatus>),
+    Itself(io::Result<Option<std::process::ExitStatus>>),
     Hung,
     Stopping,
 }
@@ -31,16 +29,16 @@ enum End {
 /// Runs `program` until `stop`, then sends SIGTERM and waits for its drain.
 ///
 /// Its output goes where ours goes. It inherits our environment, with the program's own
-/// variables on top.
+/// variables on top. What a supervisor before us left running is taken over.
 pub async fn supervise(program: Program, timing: SupervisorTiming, stop: CancellationToken) {
+    let mut left = Process::take_over(&program, timing.drain).await;
     let mut backoff = Backoff::new(Duration::from_millis(100), timing.retry);
     while !stop.is_cancelled() {
         let started = Instant::now();
-        match spawn(&program) {
-            Ok(mut child) => {
-                info!(program = program.name, pid = child.id(), "program started");
-                let end = watch(&program, &mut child, &timing, &stop).await;
-                finish(&program, child, end, &timing).await;
+        match left.take().map_or_else(|| start(&program), Ok) {
+            Ok(mut process) => {
+                let end = watch(&program, &mut process, &timing, &stop).await;
+                finish(&program, process, end, &timing).await;
             }
             Err(error) => warn!(program = program.name, %error, "program does not start"),
         }
@@ -54,25 +52,20 @@ pub async fn supervise(program: Program, timing: SupervisorTiming, stop: Cancell
     }
 }
 
-fn spawn(program: &Program) -> io::Result<Child> {
-    let mut command = Command::new(&program.path);
-    let variables = program.environment.iter().map(|(name, value)| (name, value));
-    command.args(&program.arguments).envs(variables).kill_on_drop(true);
-    match &program.netns {
-        // A child starts in the namespace of the thread that makes it.
-        Some(netns) => netns.run(|| command.spawn())?,
-        None => command.spawn(),
-    }
+fn start(program: &Program) -> io::Result<Process> {
+    let process = Process::start(program)?;
+    info!(program = program.name, pid = process.pid(), "program started");
+    Ok(process)
 }
 
 async fn watch(
     program: &Program,
-    child: &mut Child,
+    process: &mut Process,
     timing: &SupervisorTiming,
     stop: &CancellationToken,
 ) -> End {
     tokio::select! {
-        ended = child.wait() => End::Itself(ended),
+        ended = process.wait() => End::Itself(ended),
         () = hung(program, timing) => End::Hung,
         () = stop.cancelled() => End::Stopping,
     }
@@ -118,30 +111,31 @@ pub(super) async fn asks(netns: Option<&Netns>, address: SocketAddr) -> io::Resu
     Ok(status)
 }
 
-async fn finish(program: &Program, mut child: Child, end: End, timing: &SupervisorTiming) {
+async fn finish(program: &Program, mut process: Process, end: End, timing: &SupervisorTiming) {
     match end {
-        End::Itself(Ok(status)) => warn!(program = program.name, %status, "program ended"),
+        End::Itself(Ok(status)) => {
+            let status = status.map(|status| status.to_string());
+            warn!(program = program.name, status, "program ended");
+        }
         End::Itself(Err(error)) => warn!(program = program.name, %error, "program lost"),
         End::Hung => {
             warn!(program = program.name, "program does not answer and is killed");
-            force(program, &mut child).await;
+            force(program, &mut process).await;
         }
         End::Stopping => {
-            if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
-                // It may have ended in this very moment.
-                let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-            }
-            if timeout(timing.drain, child.wait()).await.is_err() {
+            process.terminate();
+            if timeout(timing.drain, process.wait()).await.is_err() {
                 warn!(program = program.name, "program did not drain in time and is killed");
-                force(program, &mut child).await;
+                force(program, &mut process).await;
             }
+            forget(program.record.as_ref());
             info!(program = program.name, "program stopped");
         }
     }
 }
 
-async fn force(program: &Program, child: &mut Child) {
-    if let Err(error) = child.kill().await {
+async fn force(program: &Program, process: &mut Process) {
+    if let Err(error) = process.kill().await {
         warn!(program = program.name, %error, "program cannot be killed");
     }
 }

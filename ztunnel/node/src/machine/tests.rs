@@ -25,6 +25,7 @@ fn shell(script: String, readiness: Option<SocketAddr>) -> Program {
         environment: Vec::new(),
         netns: None,
         readiness,
+        record: None,
     }
 }
 

@@ -4,9 +4,10 @@
 //! A container runtime announces the namespace of a pod that the user wrote; that of a pod
 //! that `control` deployed is made here.
 
+mod left;
 mod readiness;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::process::Left;
 use super::sandbox::Sandbox;
 use super::{Program, SupervisorTiming, supervise};
 use crate::pod::{Pod, Uid};
@@ -33,7 +35,7 @@ const RETRY: Duration = Duration::from_secs(15);
 /// Says how a waypoint is started.
 pub trait WaypointLauncher: Send + Sync + 'static {
     /// The program for `pod`, which serves `gateway`; it runs inside `netns` and presents the
-    /// credential in `token`, which is renewed in place.
+    /// credential in `token`, which is renewed in place. Its record is set by the caller.
     fn program(&self, pod: &Pod, gateway: &str, netns: Arc<Netns>, token: &Path) -> Program;
 }
 
@@ -42,7 +44,8 @@ pub trait WaypointLauncher: Send + Sync + 'static {
 struct Shared {
     service: Service,
     launcher: Arc<dyn WaypointLauncher>,
-    tokens: PathBuf,
+    /// Of tokens and records.
+    directory: PathBuf,
 }
 
 /// A waypoint that runs or is ending.
@@ -51,17 +54,26 @@ struct Running {
     task: JoinHandle<()>,
 }
 
-/// Runs them until `stop`, and then until all have drained. Tokens lie in `directory`.
+/// Runs them until `stop`, and then until all have drained. Tokens and records lie in
+/// `directory`. What a supervisor before us left is taken over, or ended if nobody wants it.
 pub async fn run_waypoints(
     service: Service,
     launcher: Arc<dyn WaypointLauncher>,
     directory: PathBuf,
     stop: CancellationToken,
 ) {
-    let shared = Shared { service, launcher, tokens: directory };
+    let shared = Shared { service, launcher, directory };
     let mut running: BTreeMap<Uid, Running> = BTreeMap::new();
+    let mut looked_for_left = false;
     loop {
+        // What nobody wants is known only once control has said what somebody wants.
+        let synced = *shared.service.agent.synced().borrow();
         let wanted = wanted(&shared.service);
+        if synced && !looked_for_left {
+            looked_for_left = true;
+            let wanted: BTreeSet<Uid> = wanted.keys().cloned().collect();
+            tokio::spawn(left::end(shared.directory.clone(), wanted));
+        }
         for (_, waypoint) in running.iter().filter(|(uid, _)| !wanted.contains_key(uid)) {
             waypoint.stop.cancel();
         }
@@ -104,7 +116,7 @@ async fn run(
 ) {
     let sandbox = match announced {
         Some(_) => None,
-        None => match sandbox(&pod, &stop).await {
+        None => match sandbox(&shared, &pod, &stop).await {
             Some(sandbox) => Some(sandbox),
             None => return,
         },
@@ -119,7 +131,17 @@ async fn run(
 }
 
 /// The namespace of a pod that no runtime makes; none if the pod goes before it is there.
-async fn sandbox(pod: &Pod, stop: &CancellationToken) -> Option<Sandbox> {
+async fn sandbox(shared: &Shared, pod: &Pod, stop: &CancellationToken) -> Option<Sandbox> {
+    if let Some(left) = Left::find(&left::record(&shared.directory, &pod.uid)) {
+        let node = shared.service.agent.pods().node_namespaces();
+        if let Some(sandbox) = Sandbox::of(pod, &left, &node) {
+            return Some(sandbox);
+        }
+        warn!(pod = pod.full_name(), pid = left.pid(), "a process runs where its pod is not");
+        if let Err(error) = left.end(SupervisorTiming::default().drain).await {
+            warn!(pid = left.pid(), %error, "it cannot be ended");
+        }
+    }
     let mut backoff = Backoff::new(Duration::from_millis(200), RETRY);
     while !stop.is_cancelled() {
         match Sandbox::create(pod).await {
@@ -142,13 +164,15 @@ async fn sandbox(pod: &Pod, stop: &CancellationToken) -> Option<Sandbox> {
 
 /// Keeps the waypoint running, with a credential that is valid.
 async fn keep(shared: &Shared, pod: &Arc<Pod>, netns: Arc<Netns>, stop: &CancellationToken) {
-    let token = shared.tokens.join(pod.uid.as_str());
-    if let Err(error) = make(&shared.tokens) {
-        warn!(%error, path = %shared.tokens.display(), "cannot make the directory of tokens");
+    let token = shared.directory.join(pod.uid.as_str());
+    if let Err(error) = make(&shared.directory) {
+        warn!(%error, path = %shared.directory.display(), "cannot make the directory of tokens");
         return;
     }
     let gateway = pod.waypoint.clone().unwrap_or_default();
+    let record = Some(left::record(&shared.directory, &pod.uid));
     let program = shared.launcher.program(pod, &gateway, netns, &token);
+    let program = Program { record, ..program };
     info!(pod = pod.full_name(), gateway, "waypoint wanted here");
     let reports = shared.service.agent.reports();
     let mut supervised = None;

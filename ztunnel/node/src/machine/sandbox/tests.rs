@@ -72,7 +72,7 @@ fn each_pod_has_a_link_of_its_own() {
         ("00000000-0000-8000-a000-0123456789ab", "wp00123456789ab"),
         ("10000000-0000-8000-a000-0123456789ac", "wp00123456789ac"),
     ] {
-        let name = link_name(&pod(uid, &[]));
+        let name = link_name(&uid.into());
         assert_eq!(name, want);
         assert!(name.len() <= MAX_NAME);
     }

@@ -9,6 +9,8 @@ use crate::results::{Metric, Results};
 use crate::subject::mesh::{ControlPlane, MeshNode, Ztunnel};
 use crate::usage::proportional_kib;
 
+/// Its name in the results, before the number of pods.
+pub const NAME: &str = "memory of a node";
 /// The subject that is an Envoy for each pod.
 pub const SIDECARS: &str = "sidecars";
 /// Pods on the node at each step.
@@ -72,7 +74,7 @@ fn start(pod: &Pod, program: &Path, config: &PathBuf) -> anyhow::Result<Process>
 }
 
 fn note(results: &mut Results, subject: &str, pods: usize, kib: u64) {
-    let measurement = format!("memory of a node, pods: {pods}");
+    let measurement = format!("{NAME}, pods: {pods}");
     let metric = Metric::new(&measurement, "all proxies", "MiB");
     results.add(0, subject, metric, kib as f64 / 1024.0);
 }

@@ -83,7 +83,7 @@ pub async fn run(
     if plan.wants(chain::NAME) {
         chains(bed, plan, &control, &meshes, &mut results, say).await?;
     }
-    if plan.wants("memory") {
+    if plan.wants(memory::NAME) {
         nodes(bed, plan, &control, &meshes, &mut results, say).await;
     }
     Ok((names, results))
@@ -187,15 +187,15 @@ async fn nodes(
     say: &dyn Fn(&str),
 ) {
     for (name, ztunnel) in meshes {
-        say(&format!("memory of a node: {name}"));
+        say(&format!("{}: {name}", memory::NAME));
         if let Err(error) = memory::ztunnel(bed, control, name, ztunnel, results).await {
-            results.fail(name, "memory of a node", &error);
+            results.fail(name, memory::NAME, &error);
         }
     }
     if let Some(program) = &plan.sidecar {
-        say(&format!("memory of a node: {}", memory::SIDECARS));
+        say(&format!("{}: {}", memory::NAME, memory::SIDECARS));
         if let Err(error) = memory::envoy(bed, program, results).await {
-            results.fail(memory::SIDECARS, "memory of a node", &error);
+            results.fail(memory::SIDECARS, memory::NAME, &error);
         }
     }
 }

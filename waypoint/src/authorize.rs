@@ -119,3 +119,6 @@ pub fn reconsider(
 pub(crate) fn for_authorizer() -> Permit {
     Permit { policy: None }
 }
+
+#[cfg(test)]
+mod tests;

@@ -457,3 +457,6 @@ fn tunnel_proxy_status(error: &TunnelError) -> &'static str {
         TunnelError::PoolFull { .. } => "connection_limit_reached",
     }
 }
+
+#[cfg(test)]
+mod tests;

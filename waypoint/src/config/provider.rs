@@ -92,3 +92,6 @@ fn call(wire: &pb::Provider) -> Result<ProviderCall, String> {
         }),
     })
 }
+
+#[cfg(test)]
+mod tests;

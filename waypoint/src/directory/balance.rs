@@ -94,3 +94,6 @@ fn rank(service: &Service, own: Option<&Workload>, endpoint: &Workload) -> usize
     };
     service.load_balancing.preference.iter().take_while(same).count()
 }
+
+#[cfg(test)]
+mod tests;

@@ -164,12 +164,15 @@ impl http_body::Body for Prefixed {
     fn size_hint(&self) -> SizeHint {
         let read: u64 =
             self.frames.iter().filter_map(|f| f.data_ref()).map(|d| d.len() as u64).sum();
-        let mut hint = self.rest.size_hint();
-        let upper = hint.upper();
-        hint.set_lower(hint.lower() + read);
-        if let Some(upper) = upper {
+        let rest = self.rest.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower() + read);
+        if let Some(upper) = rest.upper() {
             hint.set_upper(upper + read);
         }
         hint
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,3 +94,6 @@ fn location(redirect: &Redirect, head: &Head, matched: &str, port: u16) -> Strin
     let port = if port == well_known { String::new() } else { format!(":{port}") };
     format!("{scheme}://{host}{port}{path}{query}")
 }
+
+#[cfg(test)]
+mod tests;

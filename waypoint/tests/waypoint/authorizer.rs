@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use hbone::wire::pb::ambit::waypoint::v1 as pb;
 use hbone::wire::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use hbone::wire::pb::envoy::service::auth::v3 as auth;
@@ -13,6 +14,10 @@ use hbone::wire::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use hbone::wire::pb::envoy::r#type::v3::HttpStatus;
 use hbone::wire::pb::google::rpc::Status;
 use hbone::wire::pb::istio::workload::AppProtocol;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -150,9 +155,12 @@ async fn until_decided(mesh: &Mesh1, more: &str) -> String {
     panic!("the authorizer never decided in time");
 }
 
+/// The name of the provider's resource.
+const PROVIDER: &str = "ExtensionProvider/istio-system/engine";
+
 /// With a deadline, or the default one of 50 ms.
-fn configure(mesh: &Mesh1, fail_open: bool, timeout: Option<prost_types::Duration>) {
-    let provider = pb::Provider {
+fn provider(fail_open: bool, timeout: Option<prost_types::Duration>) -> pb::Provider {
+    pb::Provider {
         object: Some(pb::ObjectRef { name: "engine".to_owned(), ..Default::default() }),
         service: Some(pb::ServiceRef {
             namespace: "shop".to_owned(),
@@ -162,8 +170,12 @@ fn configure(mesh: &Mesh1, fail_open: bool, timeout: Option<prost_types::Duratio
         timeout,
         fail_open,
         ..Default::default()
-    };
-    mesh.configure(Kind::Provider, "ExtensionProvider/istio-system/engine", &provider);
+    }
+}
+
+/// Every request is checked by the provider.
+fn configure(mesh: &Mesh1, fail_open: bool, timeout: Option<prost_types::Duration>) {
+    mesh.configure(Kind::Provider, PROVIDER, &provider(fail_open, timeout));
     let custom = policy(pb::PolicyAction::Custom, pb::PolicyRule::default());
     let custom = pb::Policy { provider: "engine".to_owned(), ..custom };
     mesh.configure(Kind::Policy, "AuthorizationPolicy/shop/guard", &custom);
@@ -256,4 +268,76 @@ async fn a_check_that_waits_for_a_handshake_leaves_the_connection_to_the_next() 
     let answer = raw(&mesh, "web", &get("/ok", "Connection: close\r\n"), "").await;
     assert!(answer.starts_with("HTTP/1.1 403"), "too late: {answer}");
     until_decided(&mesh, "").await;
+}
+
+#[tokio::test]
+async fn an_authorizer_sees_the_body_and_the_application_gets_all_of_it() {
+    let mesh = Mesh1::start().await;
+    mesh.service("store", VIP.ip(), AppProtocol::Http11);
+    mesh.service("engine", "10.96.0.9".parse().expect("an address"), AppProtocol::Grpc);
+    let mut seen = bodies(mesh.pod("store").await.take());
+    let (asked, mut checks) = mpsc::unbounded_channel();
+    let incoming = TcpListenerStream::new(mesh.pod("engine").await.take());
+    let server =
+        tonic::transport::Server::builder().add_service(AuthorizationServer::new(Engine(asked)));
+    tokio::spawn(server.serve_with_incoming(incoming));
+    configure(&mesh, false, PATIENT);
+    until_decided(&mesh, "").await;
+    while checks.try_recv().is_ok() {}
+    while seen.try_recv().is_ok() {}
+
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
+    for (case, max, partial, rest, shown, passes) in [
+        ("whole", 100, false, "Content-Length: 11\r\n\r\nhello world", "hello world", true),
+        ("exactly", 11, false, "Content-Length: 11\r\n\r\nhello world", "hello world", true),
+        ("chunked", 100, false, chunked, "hello world", true),
+        ("cut", 5, true, "Content-Length: 11\r\n\r\nhello world", "hello", true),
+        ("cut, chunked", 7, true, chunked, "hello w", true),
+        ("too long", 5, false, "Content-Length: 11\r\n\r\nhello world", "", false),
+        ("none", 100, false, "Content-Length: 0\r\n\r\n", "", true),
+    ] {
+        let provider = pb::Provider {
+            max_request_bytes: max,
+            allow_partial_message: partial,
+            ..provider(false, PATIENT)
+        };
+        mesh.configure(Kind::Provider, PROVIDER, &provider);
+        let request = format!("POST /ok HTTP/1.1\r\nHost: store\r\nConnection: close\r\n{rest}");
+        let answer = raw(&mesh, "web", &request, "").await;
+        if !passes {
+            assert!(answer.starts_with("HTTP/1.1 413 "), "{case}: {answer}");
+            assert!(answer.contains("longer than the 5 bytes"), "{case}: {answer}");
+            assert!(checks.try_recv().is_err(), "{case}: nobody was asked");
+            continue;
+        }
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{case}: {answer}");
+        let check = checks.recv().await.and_then(|c| c.attributes).and_then(|a| a.request);
+        let http = check.and_then(|request| request.http).expect("a request");
+        assert_eq!(http.body, shown, "{case}");
+        let cut = http.headers.get("x-envoy-auth-partial-body").map(String::as_str);
+        assert_eq!(cut, Some(if partial { "true" } else { "false" }), "{case}");
+        let whole = if rest.ends_with("0\r\n\r\n") && rest != chunked { "" } else { "hello world" };
+        assert_eq!(seen.recv().await.as_deref(), Some(whole), "{case}: the application's");
+    }
+}
+
+/// Answers every request with 200; the bodies go to the channel.
+fn bodies(listener: tokio::net::TcpListener) -> mpsc::UnboundedReceiver<String> {
+    let (seen, receiver) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let seen = seen.clone();
+            let service = service_fn(move |request: http::Request<Incoming>| {
+                let seen = seen.clone();
+                async move {
+                    let body = request.into_body().collect().await?.to_bytes();
+                    let _ = seen.send(String::from_utf8_lossy(&body).into_owned());
+                    Ok::<_, hyper::Error>(http::Response::new(Empty::<Bytes>::new()))
+                }
+            });
+            let server = hyper::server::conn::http1::Builder::new();
+            tokio::spawn(server.serve_connection(TokioIo::new(tcp), service));
+        }
+    });
+    receiver
 }

@@ -66,7 +66,11 @@ pub(super) fn apply(
     let invalid =
         |reason: String| Failure::AuthorizerInvalid { provider: Arc::clone(provider), reason };
     let applied = match outcome {
-        Outcome::Ok(ok) => allow(ok, exchange).map(|()| Flow::Continue),
+        Outcome::Ok(ok) => changed(ok, &exchange.head).map(|(head, edits)| {
+            exchange.head = Arc::new(head);
+            exchange.response_edits.0.extend(edits);
+            Flow::Continue
+        }),
         Outcome::Error { .. } if call.fail_open => Ok(Flow::Continue),
         Outcome::Denied(denied) => {
             let status = status(denied, StatusCode::FORBIDDEN);
@@ -114,10 +118,10 @@ fn answer(
     Ok(Flow::Reply(Box::new(Reply { status, headers, body, failure: Some(failure) })))
 }
 
-/// Changes of an allowed request, in the contract's order. All or none: a change that cannot
-/// be applied refuses the request.
-fn allow(ok: &OkHttpResponse, exchange: &mut Exchange) -> Result<(), String> {
-    let mut head = Head::clone(&exchange.head);
+/// The head of an allowed request after its changes, in the contract's order, and the changes
+/// of its answer. All or none: a change that cannot be applied refuses the request.
+fn changed(ok: &OkHttpResponse, head: &Head) -> Result<(Head, Vec<HeaderEdit>), String> {
+    let mut head = head.clone();
     for option in &ok.headers {
         set_request(&mut head, option)?;
     }
@@ -140,9 +144,7 @@ fn allow(ok: &OkHttpResponse, exchange: &mut Exchange) -> Result<(), String> {
     if bytes > crate::http::MAX_HEADER_BYTES || head.headers.len() > crate::http::MAX_HEADER_COUNT {
         return Err("the headers exceed the limit".to_owned());
     }
-    exchange.head = Arc::new(head);
-    exchange.response_edits.0.extend(edits);
-    Ok(())
+    Ok((head, edits))
 }
 
 /// Name and value; none for a field of the connection or of identity, which is dropped.
@@ -273,3 +275,6 @@ fn encode(text: &str) -> String {
         .map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

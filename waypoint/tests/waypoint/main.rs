@@ -7,4 +7,5 @@ mod http2;
 mod limits;
 mod revoke;
 mod support;
+mod tries;
 mod trust;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hbone::identity::SpiffeId;
@@ -82,6 +82,7 @@ pub(crate) struct Mesh1 {
     pub(crate) state: Arc<State>,
     _drain: watch::Sender<bool>,
     address: SocketAddr,
+    refused: Arc<AtomicUsize>,
     registry: Registry,
     pool: Pool,
 }
@@ -114,7 +115,8 @@ impl Mesh1 {
         let listener =
             Listener { engine, certificate: current, tls, config: config.clone(), drain };
         tokio::spawn(Arc::new(listener).run(tcp, TaskTracker::new()));
-        let this = Self { authority, state, _drain: raise, address, registry, pool: pool(config) };
+        let (refused, pool) = (Arc::default(), pool(config));
+        let this = Self { authority, state, _drain: raise, address, refused, registry, pool };
         this.configure(Kind::Gateway, "Gateway/shop/waypoint", &gateway());
         this
     }
@@ -184,6 +186,11 @@ impl Mesh1 {
             ..Default::default()
         };
         self.address(&pod.uid, wire::address::Type::Workload(workload));
+    }
+
+    /// Tunnels that node proxies have refused, since their application does not listen.
+    pub(crate) fn refused(&self) -> usize {
+        self.refused.load(Ordering::SeqCst)
     }
 
     /// Where the waypoint listens.
@@ -257,7 +264,7 @@ impl Pod {
         let app = listener.local_addr().expect("bound");
         let hbone = TcpListener::bind((ip, HBONE_PORT)).await.expect("port 15008");
         let tls = mesh.authority.issue(&id(service)).server_config().expect("TLS");
-        tokio::spawn(node_proxy(hbone, tls, handshake));
+        tokio::spawn(node_proxy(hbone, tls, handshake, mesh.refused.clone()));
         Self {
             service: service.to_owned(),
             uid: format!("pod-{ip}"),
@@ -272,23 +279,30 @@ impl Pod {
     }
 }
 
-async fn node_proxy(tcp: TcpListener, tls: Arc<rustls::ServerConfig>, handshake: Duration) {
+async fn node_proxy(
+    tcp: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    handshake: Duration,
+    refused: Arc<AtomicUsize>,
+) {
     let config = Arc::new(TunnelConfig::default());
     while let Ok((stream, peer)) = tcp.accept().await {
-        let (tls, config) = (tls.clone(), config.clone());
+        let (tls, config, refused) = (tls.clone(), config.clone(), refused.clone());
         tokio::spawn(async move {
             tokio::time::sleep(handshake).await;
             let Ok(accepted) = accept_tls(stream, peer, tls, &config).await else { return };
             assert_eq!(accepted.peer, id("waypoint"), "only the waypoint's identity comes here");
             let (_raise, drain) = Drain::channel();
+            let relay = move |incoming| relay(incoming, refused.clone());
             let _ = serve(accepted.stream, peer, &config, drain, relay).await;
         });
     }
 }
 
-async fn relay(incoming: Incoming) {
+async fn relay(incoming: Incoming, refused: Arc<AtomicUsize>) {
     let target: SocketAddr = incoming.authority().and_then(|a| a.parse().ok()).expect("an address");
     let Ok(mut app) = TcpStream::connect(target).await else {
+        refused.fetch_add(1, Ordering::SeqCst);
         return incoming.refuse(http::StatusCode::SERVICE_UNAVAILABLE);
     };
     let mut tunnel = incoming.accept(http::HeaderMap::new()).expect("open");

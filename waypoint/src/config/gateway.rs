@@ -85,3 +85,6 @@ fn destination(address: &wire::GatewayAddress) -> Option<GatewayDestination> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

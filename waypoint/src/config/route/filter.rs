@@ -198,3 +198,6 @@ fn header_name(name: &str) -> Result<HeaderName, String> {
     }
     Ok(name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -181,8 +181,15 @@ fn header_matches(request: &RequestView<'_>, name: &HeaderName, want: &ValueMatc
 
 /// A regular expression that must match the whole text.
 fn whole(text: &str) -> Result<Regex, String> {
-    let anchored = format!("^(?:{text})$");
-    let regex =
-        RegexBuilder::new(&anchored).size_limit(MAX_REGEX).dfa_size_limit(MAX_REGEX).build();
-    regex.map_err(|error| format!("regular expression {text:?}: {error}"))
+    let read = |pattern: &str| {
+        let regex =
+            RegexBuilder::new(pattern).size_limit(MAX_REGEX).dfa_size_limit(MAX_REGEX).build();
+        regex.map_err(|error| format!("regular expression {text:?}: {error}"))
+    };
+    // By itself first: `a)|(b` is none, and would leave the group that anchors it.
+    read(text)?;
+    read(&format!("^(?:{text})$"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 
 use hbone::serve::{Answer, Asked, MetricsPage, Pages, Reply};
+use http::header::{self, HeaderValue};
 use hyper::{Method, StatusCode};
 use serde::Serialize;
 
@@ -25,6 +26,12 @@ pub struct AdminPages {
 
 impl Pages for AdminPages {
     fn answer<'a>(&'a self, asked: &'a Asked) -> Answer<'a> {
+        // A page of another site that a browser has open must not read these: only requests
+        // that name this machine are answered (DNS rebinding).
+        if !names_this_machine(asked) {
+            let text = "ask for localhost, or for the address of this machine\n";
+            return Box::pin(ready(Reply::text(StatusCode::FORBIDDEN, text)));
+        }
         if matches!(asked.uri.path(), "/metrics" | "/stats/prometheus") {
             return self.metrics.answer(asked);
         }
@@ -48,11 +55,6 @@ struct Resources {
 
 impl AdminPages {
     fn reply(&self, asked: &Asked) -> Reply {
-        // A page of another site that a browser has open must not read these: only requests
-        // that name this machine are answered (DNS rebinding).
-        if !names_this_machine(asked) {
-            return Reply::text(StatusCode::FORBIDDEN, "ask for localhost\n");
-        }
         if asked.method != Method::GET {
             return Reply::method_not_allowed();
         }
@@ -76,14 +78,20 @@ impl AdminPages {
     }
 }
 
+/// By `Host`, of which there is one, and by `Origin` if there is one: localhost or an address,
+/// never a name that somebody else can let point here.
 fn names_this_machine(asked: &Asked) -> bool {
-    let Some(host) = asked.headers.get("host") else { return true };
-    let Ok(host) = host.to_str() else { return false };
-    let authority = host.parse::<http::uri::Authority>();
-    authority.is_ok_and(|a| {
-        let name = a.host().trim_matches(['[', ']']);
-        name == "localhost" || name.parse::<std::net::IpAddr>().is_ok()
-    })
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let mut hosts = asked.headers.get_all(header::HOST).iter().map(text);
+    let host = hosts.next().is_some_and(|host| is_here(&host)) && hosts.next().is_none();
+    let origin = asked.headers.get(header::ORIGIN).map(text);
+    host && origin.is_none_or(|origin| origin.strip_prefix("http://").is_some_and(is_here))
+}
+
+fn is_here(authority: &str) -> bool {
+    let Ok(authority) = authority.parse::<http::uri::Authority>() else { return false };
+    let host = authority.host().trim_matches(['[', ']']);
+    host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok()
 }
 
 fn json(value: &impl Serialize) -> Reply {
@@ -94,3 +102,6 @@ fn json(value: &impl Serialize) -> Reply {
         Err(error) => Reply::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,8 +97,9 @@ pub struct Config {
     pub subscriber_patience: Duration,
 }
 
+/// Beside the ports of the node's programs: 15014 is the node agent's.
 fn admin() -> SocketAddr {
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15014)
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15016)
 }
 
 /// Why a configuration cannot be used.

@@ -55,6 +55,7 @@ impl Deployer {
             Kind::Namespace
             | Kind::EndpointSlice
             | Kind::HTTPRoute
+            | Kind::ReferenceGrant
             | Kind::AuthorizationPolicy
             | Kind::PeerAuthentication
             | Kind::MeshConfig => {}

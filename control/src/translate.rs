@@ -5,9 +5,11 @@
 //! - [`waypoint`]: who goes through which waypoint; [`guard`]: what keeps others out
 //! - [`authorization`]: AuthorizationPolicy; [`peer`]: PeerAuthentication
 //! - [`node_pod`]: what a node hears of its pods
-//! - [`gateway`], [`route`]: conditions of the Gateway API's objects
+//! - [`gateway`], [`route`]: conditions of the Gateway API's objects; [`backend`]: what a route
+//!   refers to
 
 pub mod authorization;
+pub mod backend;
 pub mod gateway;
 pub mod guard;
 pub mod membership;

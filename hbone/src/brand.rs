@@ -7,6 +7,22 @@ pub const GROUP: &str = "ambit.dev";
 /// Prefix of the metrics that no contract names.
 pub const METRIC_PREFIX: &str = "ambit";
 
+/// Condition of a Pod: what its node says of its enrolment.
+pub const ENROLLED: &str = "ambit.dev/Enrolled";
+
+/// Condition of a Service: false while nothing stands behind it.
+pub const ENDPOINTS: &str = "ambit.dev/Endpoints";
+
+/// Begins the names of the policies that keep callers from walking around a waypoint. No
+/// object of Kubernetes can have a name with `_`.
+pub const GUARD_PREFIX: &str = "ambit_waypoint_";
+
+/// Gauge of the node agent: pods by state of enrolment.
+pub const NODE_PODS: &str = "ambit_node_pods";
+
+/// Gauge of the node agent: open connections that are older than the enrolment of their pods.
+pub const NODE_OLDER_CONNECTIONS: &str = "ambit_node_older_connections";
+
 /// The class of a Gateway for which Ambit runs a waypoint.
 pub const WAYPOINT_CLASS: &str = "ambit-waypoint";
 

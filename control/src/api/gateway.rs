@@ -1,4 +1,4 @@
-//! The Gateway API v1: GatewayClass, Gateway, HTTPRoute.
+//! The Gateway API v1: GatewayClass, Gateway, HTTPRoute; ReferenceGrant of v1beta1.
 //!
 //! Names and defaults are the specification's (gateway-api.sigs.k8s.io, v1). Enumerations stay
 //! texts here, so that a newer value is reported where it is used instead of losing the
@@ -35,6 +35,67 @@ pub struct HttpRoute {
     pub meta: Meta,
     /// Its desired state.
     pub spec: HttpRouteSpec,
+}
+
+/// Lets objects of other namespaces refer to some of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReferenceGrant {
+    /// Name, labels, annotations.
+    pub meta: Meta,
+    /// What is granted to whom.
+    pub spec: ReferenceGrantSpec,
+}
+
+/// `spec` of a ReferenceGrant: each of `from` may refer to each of `to`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ReferenceGrantSpec {
+    /// Who may refer.
+    pub from: Vec<GrantFrom>,
+    /// To what.
+    pub to: Vec<GrantTo>,
+}
+
+/// Objects of a kind in a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GrantFrom {
+    /// API group; empty is core.
+    pub group: String,
+    /// The kind.
+    pub kind: String,
+    /// The namespace.
+    pub namespace: String,
+}
+
+/// Objects of a kind in the grant's own namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GrantTo {
+    /// API group; empty is core.
+    pub group: String,
+    /// The kind.
+    pub kind: String,
+    /// One of them; absent is all.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+impl ReferenceGrant {
+    /// Whether HTTPRoutes of `namespace` may name the Service `name` as a backend.
+    pub fn lets_routes(&self, namespace: &str, name: &str) -> bool {
+        let route = |from: &GrantFrom| {
+            from.group == "gateway.networking.k8s.io"
+                && from.kind == "HTTPRoute"
+                && from.namespace == namespace
+        };
+        let service = |to: &GrantTo| {
+            to.group.is_empty()
+                && to.kind == "Service"
+                && to.name.as_deref().is_none_or(|only| only == name)
+        };
+        self.spec.from.iter().any(route) && self.spec.to.iter().any(service)
+    }
 }
 
 /// `spec` of a GatewayClass.

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use super::object::{Key, Kind, Map, ObjectRef};
 use super::world::{World, pods_named_by, selects};
+use crate::api::gateway::HttpRoute;
 use crate::translate::waypoint::GATEWAY_NAME;
 
 /// Something that is derived.
@@ -45,6 +46,7 @@ pub fn dirtied_by(world: &World, name: &ObjectRef, out: &mut BTreeSet<Dirty>) {
         Kind::PeerAuthentication => peer(world, key, out),
         Kind::Gateway => drop(out.insert(Dirty::Gateway(key))),
         Kind::HTTPRoute => drop(out.insert(Dirty::Route(key))),
+        Kind::ReferenceGrant => grant(world, &key.namespace, out),
         Kind::MeshConfig => everything(world, out),
         // Only looked up by name.
         Kind::Namespace | Kind::Node | Kind::ServiceAccount | Kind::GatewayClass => {}
@@ -110,6 +112,16 @@ fn peer(world: &World, key: Key, out: &mut BTreeSet<Dirty>) {
     }
     out.insert(Dirty::Strict);
     out.insert(Dirty::Peer(key));
+}
+
+/// The routes of others with a backend in `namespace`.
+fn grant(world: &World, namespace: &str, out: &mut BTreeSet<Dirty>) {
+    let backends = |route: &HttpRoute| {
+        let refs = route.spec.rules.iter().flat_map(|rule| &rule.backend_refs);
+        refs.filter_map(|backend| backend.namespace.clone()).any(|of| of == namespace)
+    };
+    let routes = world.routes().filter(|route| backends(route));
+    out.extend(routes.map(|route| Dirty::Route(route.meta.key.clone())));
 }
 
 /// The namespaces that a policy in `namespace` concerns.

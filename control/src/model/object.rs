@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::api::gateway::{Gateway, GatewayClass, HttpRoute};
+use crate::api::gateway::{Gateway, GatewayClass, HttpRoute, ReferenceGrant};
 
 /// Labels or annotations.
 pub type Map = BTreeMap<String, String>;
@@ -33,6 +33,8 @@ pub enum Kind {
     Gateway,
     /// gateway.networking.k8s.io
     HTTPRoute,
+    /// gateway.networking.k8s.io
+    ReferenceGrant,
     /// security.istio.io
     AuthorizationPolicy,
     /// security.istio.io
@@ -404,6 +406,8 @@ pub enum Object {
     Gateway(Box<Gateway>),
     /// A route of HTTP requests.
     HTTPRoute(Box<HttpRoute>),
+    /// Who may refer to what of its namespace.
+    ReferenceGrant(ReferenceGrant),
     /// Who may call what.
     AuthorizationPolicy(Box<AuthorizationPolicy>),
     /// Who must have an identity.
@@ -425,10 +429,21 @@ impl Object {
             Self::GatewayClass(_) => Kind::GatewayClass,
             Self::Gateway(_) => Kind::Gateway,
             Self::HTTPRoute(_) => Kind::HTTPRoute,
+            Self::ReferenceGrant(_) => Kind::ReferenceGrant,
             Self::AuthorizationPolicy(_) => Kind::AuthorizationPolicy,
             Self::PeerAuthentication(_) => Kind::PeerAuthentication,
             Self::MeshConfig(_) => Kind::MeshConfig,
         }
+    }
+}
+
+/// Yes or no as labels and annotations write it (docs/wire.md, "Objects"); `None` for any
+/// other text.
+pub fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
     }
 }
 

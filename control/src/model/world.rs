@@ -9,7 +9,7 @@ use super::object::{
     ObjectRef, PeerAuthentication, Pod, Service, ServiceAccount,
 };
 use super::report::Report;
-use crate::api::gateway::{Gateway, GatewayClass, HttpRoute};
+use crate::api::gateway::{Gateway, GatewayClass, HttpRoute, ReferenceGrant};
 
 /// Facts of the installation that no object holds.
 #[derive(Clone, Debug)]
@@ -40,6 +40,7 @@ pub struct World {
     classes: BTreeMap<String, GatewayClass>,
     gateways: BTreeMap<Key, Gateway>,
     routes: BTreeMap<Key, HttpRoute>,
+    grants: BTreeMap<Key, ReferenceGrant>,
     policies: BTreeMap<Key, AuthorizationPolicy>,
     peers: BTreeMap<Key, PeerAuthentication>,
     pods_by_node: BTreeMap<String, BTreeSet<Key>>,
@@ -70,6 +71,7 @@ impl World {
             classes: BTreeMap::new(),
             gateways: BTreeMap::new(),
             routes: BTreeMap::new(),
+            grants: BTreeMap::new(),
             policies: BTreeMap::new(),
             peers: BTreeMap::new(),
             pods_by_node: BTreeMap::new(),
@@ -159,6 +161,16 @@ impl World {
         within(&self.gateways, namespace)
     }
 
+    /// Every route.
+    pub fn routes(&self) -> impl Iterator<Item = &HttpRoute> {
+        self.routes.values()
+    }
+
+    /// The grants of a namespace.
+    pub fn grants_in(&self, namespace: &str) -> impl Iterator<Item = &ReferenceGrant> {
+        within(&self.grants, namespace)
+    }
+
     /// The policies of a namespace.
     pub fn policies_in(&self, namespace: &str) -> impl Iterator<Item = &AuthorizationPolicy> {
         within(&self.policies, namespace)
@@ -216,6 +228,7 @@ impl World {
             Kind::EndpointSlice => keyed(self.slices.keys().collect()),
             Kind::Gateway => keyed(self.gateways.keys().collect()),
             Kind::HTTPRoute => keyed(self.routes.keys().collect()),
+            Kind::ReferenceGrant => keyed(self.grants.keys().collect()),
             Kind::AuthorizationPolicy => keyed(self.policies.keys().collect()),
             Kind::PeerAuthentication => keyed(self.peers.keys().collect()),
             Kind::MeshConfig => Vec::new(),
@@ -261,6 +274,7 @@ impl World {
             Object::Service(o) => drop(self.services.insert(key, *o)),
             Object::Gateway(o) => drop(self.gateways.insert(key, *o)),
             Object::HTTPRoute(o) => drop(self.routes.insert(key, *o)),
+            Object::ReferenceGrant(o) => drop(self.grants.insert(key, o)),
             Object::AuthorizationPolicy(o) => drop(self.policies.insert(key, *o)),
             Object::PeerAuthentication(o) => drop(self.peers.insert(key, o)),
         }
@@ -282,6 +296,7 @@ impl World {
             Kind::Service => drop(self.services.remove(key)),
             Kind::Gateway => drop(self.gateways.remove(key)),
             Kind::HTTPRoute => drop(self.routes.remove(key)),
+            Kind::ReferenceGrant => drop(self.grants.remove(key)),
             Kind::AuthorizationPolicy => drop(self.policies.remove(key)),
             Kind::PeerAuthentication => drop(self.peers.remove(key)),
         }

@@ -73,3 +73,6 @@ fn programmed(world: &World, gateway: &Gateway) -> Condition {
     let reason = if ready > 0 { "Programmed" } else { "Pending" };
     condition(ready > 0, reason, message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hbone::brand;
 use hbone::wire::pb::istio::security::{
     Action, Authorization, Clause, Match, Rule, Scope, StringMatch, string_match::MatchType,
 };
@@ -28,11 +29,12 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Its name within the namespace. No object of Kubernetes can have a name with `_`.
+    /// Its name within the namespace, which is no name of an object of Kubernetes.
     pub fn name(&self) -> String {
         let port = self.port.map_or_else(|| "all".to_owned(), |p| p.to_string());
         let who: Vec<&str> = self.principals.iter().map(String::as_str).collect();
-        format!("ambit_waypoint_{port}_{}", digest::short(who.join(",").as_bytes()))
+        let hash = digest::short(who.join(",").as_bytes());
+        format!("{}{port}_{hash}", brand::GUARD_PREFIX)
     }
 
     /// `namespace/name`.
@@ -102,3 +104,6 @@ fn identities(world: &World, bound: &Bound) -> BTreeSet<String> {
     let canary = bound.canary.iter().map(|(key, _)| key);
     std::iter::once(&bound.primary).chain(canary).map(|g| waypoint::principal(world, g)).collect()
 }
+
+#[cfg(test)]
+mod tests;

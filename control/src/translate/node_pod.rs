@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use hbone::brand;
 use hbone::wire::pb::ambit::node::v1 as pb;
 use prost::Message;
 
@@ -12,9 +13,8 @@ use crate::model::world::World;
 
 const MODE: &str = "istio.io/dataplane-mode";
 
-/// Annotations that a node has a use for start so.
-const ANNOTATIONS: [&str; 4] =
-    ["ambient.istio.io/", "istio.io/", "sidecar.istio.io/", "ambit.dev/"];
+/// The groups whose annotations a node has a use for.
+const ANNOTATIONS: [&str; 4] = ["ambient.istio.io", "istio.io", "sidecar.istio.io", brand::GROUP];
 
 /// The pod as its node hears of it; `None` while it is on no node.
 pub fn resource(world: &World, pod: &Pod, looked_at: &mut BTreeSet<ObjectRef>) -> Option<Resource> {
@@ -23,7 +23,8 @@ pub fn resource(world: &World, pod: &Pod, looked_at: &mut BTreeSet<ObjectRef>) -
     }
     let key = &pod.meta.key;
     let annotations = pod.meta.annotations.iter();
-    let annotations = annotations.filter(|(k, _)| ANNOTATIONS.iter().any(|p| k.starts_with(p)));
+    let of_use = |key: &str| key.split_once('/').is_some_and(|(g, _)| ANNOTATIONS.contains(&g));
+    let annotations = annotations.filter(|(key, _)| of_use(key));
     let message = pb::Pod {
         uid: pod.uid.clone(),
         namespace: key.namespace.clone(),

@@ -1,7 +1,8 @@
 //! The conditions of an HTTPRoute.
 
 use super::Derived;
-use crate::api::gateway::{BackendRef, HttpRoute, ParentRef};
+use super::backend::resolve;
+use crate::api::gateway::{HttpRoute, ParentRef};
 use crate::model::object::{Key, Kind, ObjectRef};
 use crate::model::world::World;
 use crate::status::Condition;
@@ -17,10 +18,13 @@ pub fn derive(world: &World, key: &Key) -> Derived {
         .enumerate()
         .filter_map(|(i, parent)| missing_parent(world, key, i, parent, &mut derived))
         .collect();
-    let backends = missing_backends(world, key, route, &mut derived);
+    let backends = bad_backends(world, key, route, &mut derived);
+    // The first one's reason, as there is one for all.
+    let reason = backends.first().map_or("ResolvedRefs", |(reason, _)| reason);
+    let backends: Vec<String> = backends.into_iter().map(|(_, problem)| problem).collect();
     let conditions = vec![
         condition("Accepted", "Accepted", "NoMatchingParent", &parents),
-        condition("ResolvedRefs", "ResolvedRefs", "BackendNotFound", &backends),
+        condition("ResolvedRefs", "ResolvedRefs", reason, &backends),
     ];
     let name = ObjectRef::new(Kind::HTTPRoute, &key.namespace, &key.name);
     derived.conditions.push((name, conditions));
@@ -41,6 +45,10 @@ fn missing_parent(
 ) -> Option<String> {
     let key = Key::new(parent.namespace.as_deref().unwrap_or(&route.namespace), &parent.name);
     let field = format!("spec.parentRefs[{index}]");
+    if key.namespace != route.namespace {
+        let right = "a route is written beside its parent";
+        return Some(format!("{field} names {key} of another namespace; {right}"));
+    }
     let there = match parent.kind.as_deref().unwrap_or("Gateway") {
         "Service" => look(world, Kind::Service, &key, derived),
         "Gateway" => look(world, Kind::Gateway, &key, derived),
@@ -49,43 +57,23 @@ fn missing_parent(
     (!there).then(|| format!("{field} names {key}, which is not there"))
 }
 
-fn missing_backends(
+/// Reasons and problems.
+fn bad_backends(
     world: &World,
     key: &Key,
     route: &HttpRoute,
     derived: &mut Derived,
-) -> Vec<String> {
+) -> Vec<(&'static str, String)> {
     let mut problems = Vec::new();
     for (r, rule) in route.spec.rules.iter().enumerate() {
         for (b, backend) in rule.backend_refs.iter().enumerate() {
-            let field = format!("spec.rules[{r}].backendRefs[{b}]");
-            problems.extend(
-                missing_backend(world, key, backend, derived)
-                    .map(|problem| format!("{field} {problem}")),
-            );
+            if let Err(error) = resolve(world, &key.namespace, backend, derived) {
+                let field = format!("spec.rules[{r}].backendRefs[{b}]");
+                problems.push((error.reason(), format!("{field}: {error}")));
+            }
         }
     }
     problems
-}
-
-fn missing_backend(
-    world: &World,
-    route: &Key,
-    backend: &BackendRef,
-    derived: &mut Derived,
-) -> Option<String> {
-    if let Some(kind) = backend.kind.as_deref().filter(|k| *k != "Service") {
-        return Some(format!("has kind {kind:?}; write Service"));
-    }
-    let key = Key::new(backend.namespace.as_deref().unwrap_or(&route.namespace), &backend.name);
-    if !look(world, Kind::Service, &key, derived) {
-        return Some(format!("names Service {key}, which is not there"));
-    }
-    let Some(port) = backend.port else {
-        return Some(format!("names no port of Service {key}; write one"));
-    };
-    let has = world.service(&key).is_some_and(|s| s.ports.iter().any(|p| p.port == port));
-    (!has).then(|| format!("names port {port}, which Service {key} does not have"))
 }
 
 fn look(world: &World, kind: Kind, key: &Key, derived: &mut Derived) -> bool {
@@ -95,3 +83,6 @@ fn look(world: &World, kind: Kind, key: &Key, derived: &mut Derived) -> bool {
         _ => world.gateway(key).is_some(),
     }
 }
+
+#[cfg(test)]
+mod tests;

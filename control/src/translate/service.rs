@@ -1,5 +1,6 @@
 //! Services. docs/wire.md, "Workload state".
 
+use hbone::brand;
 use hbone::wire::pb::istio::workload as pb;
 use prost::Message;
 
@@ -7,7 +8,9 @@ use super::membership::{has_endpoints, hostname, service_name};
 use super::waypoint::{self, Binding, Trouble};
 use super::workload::{aliases, bytes};
 use super::{Derived, Family, Resource};
-use crate::model::object::{IpFamilies, Key, Kind, ObjectRef, Service, ServicePort, TargetPort};
+use crate::model::object::{
+    IpFamilies, Key, Kind, ObjectRef, Service, ServicePort, TargetPort, boolean,
+};
 use crate::model::world::World;
 use crate::status::Condition;
 
@@ -23,7 +26,7 @@ pub fn derive(world: &World, key: &Key) -> Derived {
         } else {
             "its selector matches no pod of its namespace"
         };
-        conditions.push(Condition::new("ambit.dev/Endpoints", false, "NoEndpoints", message));
+        conditions.push(Condition::new(brand::ENDPOINTS, false, "NoEndpoints", message));
     }
     let name = ObjectRef::new(Kind::Service, &key.namespace, &key.name);
     derived.conditions.push((name, conditions));
@@ -165,7 +168,7 @@ fn ingress(world: &World, service: &Service) -> bool {
     let inherited =
         || world.namespace(&service.meta.key.namespace).and_then(|n| n.meta.label(LABEL));
     let text = service.meta.label(LABEL).or_else(inherited);
-    matches!(text, Some("1" | "t" | "T" | "true" | "TRUE" | "True"))
+    text.and_then(boolean) == Some(true)
 }
 
 /// Whether a wanted waypoint is used, and what is wrong with it.

@@ -20,7 +20,7 @@ use hbone::wire::pb::istio::workload::{GatewayAddress, NamespacedHostname, Weigh
 
 use super::membership::hostname;
 use crate::api::gateway::{Gateway, Listener};
-use crate::model::object::{Key, Kind, Meta, ObjectRef, Pod, Service};
+use crate::model::object::{Key, Kind, Meta, ObjectRef, Pod, Service, boolean};
 use crate::model::world::World;
 
 const USE: &str = "istio.io/use-waypoint";
@@ -310,5 +310,5 @@ pub fn weighted(world: &World, bound: &Bound) -> Vec<WeightedWaypoint> {
 
 /// Whether a service lets callers around its waypoint.
 pub fn allows_bypass(service: &Service) -> bool {
-    service.meta.label(brand::ALLOW_WAYPOINT_BYPASS) == Some("true")
+    service.meta.label(brand::ALLOW_WAYPOINT_BYPASS).and_then(boolean) == Some(true)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use hbone::brand;
 use hbone::wire::pb::istio::workload as pb;
 use prost::Message;
 
@@ -260,5 +261,5 @@ fn enrolment(world: &World, pod: &Pod) -> Option<Condition> {
         ("", n) => format!("{n} connections are older than the enrolment"),
         (reason, n) => format!("{reason}; {n} connections are older than the enrolment"),
     };
-    Some(Condition::new("ambit.dev/Enrolled", status, reason, message))
+    Some(Condition::new(brand::ENROLLED, status, reason, message))
 }

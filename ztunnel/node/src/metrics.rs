@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use hbone::brand;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -65,10 +66,10 @@ impl AgentMetrics {
         registry.register("ztunnel_connected", "Connected proxies", connected);
         let events = metrics.events.clone();
         registry.register("nodeagent_reconcile_events", "What was done to pods", events);
-        registry.register("ambit_node_pods", "Pods by state of enrolment", metrics.pods.clone());
+        registry.register(brand::NODE_PODS, "Pods by state of enrolment", metrics.pods.clone());
         let older = metrics.older.clone();
         let help = "Open connections that are older than the enrolment of their pods";
-        registry.register("ambit_node_older_connections", help, older);
+        registry.register(brand::NODE_OLDER_CONNECTIONS, help, older);
         let requests = metrics.requests.clone();
         registry.register("istio_cni_plugin_requests", "Answered CNI calls", requests);
         metrics

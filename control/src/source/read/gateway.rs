@@ -3,9 +3,10 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Note, ReadError, decode, raw_meta};
+use super::{Note, ReadError, decode, decode_quietly, raw_meta};
 use crate::api::gateway::{
-    Gateway, GatewayClass, GatewayClassSpec, GatewaySpec, HttpRoute, HttpRouteSpec,
+    Gateway, GatewayClass, GatewayClassSpec, GatewaySpec, HttpRoute, HttpRouteSpec, ReferenceGrant,
+    ReferenceGrantSpec,
 };
 use crate::model::object::{Kind, Object};
 
@@ -33,4 +34,20 @@ pub(super) fn http_route(value: &Value, notes: &mut Vec<Note>) -> Result<Object>
     let meta = raw_meta(value, Kind::HTTPRoute, notes)?;
     let spec: HttpRouteSpec = spec(value, notes)?;
     Ok(Object::HTTPRoute(Box::new(HttpRoute { meta, spec })))
+}
+
+/// A grant with a field that is not understood may be a narrower one, so it grants nothing.
+pub(super) fn reference_grant(value: &Value, notes: &mut Vec<Note>) -> Result<Object> {
+    let meta = raw_meta(value, Kind::ReferenceGrant, notes)?;
+    let empty = Value::Object(serde_json::Map::new());
+    let raw = value.get("spec").unwrap_or(&empty);
+    let (mut spec, unknown) = decode_quietly::<ReferenceGrantSpec>(raw, "spec")?;
+    if !unknown.is_empty() {
+        spec = ReferenceGrantSpec::default();
+    }
+    for field in unknown {
+        let message = "is no field of a ReferenceGrant; the grant permits nothing until it is gone";
+        notes.push(Note::new(field, message));
+    }
+    Ok(Object::ReferenceGrant(ReferenceGrant { meta, spec }))
 }

@@ -9,6 +9,7 @@ use super::{Note, ReadError, decode_quietly, raw_meta};
 use crate::api::security::{AuthorizationPolicySpec, PeerAuthenticationSpec, RuleSpec};
 use crate::model::object::{
     Action, AuthorizationPolicy, Kind, MtlsMode, Object, PeerAuthentication, ReadRule, Rule,
+    boolean,
 };
 
 type Result<T> = std::result::Result<T, ReadError>;
@@ -27,10 +28,10 @@ pub(super) fn authorization_policy(value: &Value, notes: &mut Vec<Note>) -> Resu
         }
         rules = if rules.is_empty() { rules } else { vec![Rule::Unreadable] };
     }
-    let dry_run = match meta.annotation("istio.io/dry-run") {
-        Some("1" | "t" | "T" | "true" | "TRUE" | "True") => true,
-        None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => false,
-        Some(_) => {
+    let dry_run = match meta.annotation("istio.io/dry-run").map(boolean) {
+        Some(Some(dry_run)) => dry_run,
+        None => false,
+        Some(None) => {
             let field = "metadata.annotations.istio.io/dry-run";
             notes.push(Note::new(field, "is no boolean; the policy is enforced"));
             false

@@ -37,3 +37,6 @@ fn scaled(number: &str, unit: u64) -> Option<u64> {
     let scale = 10_u64.pow(u32::try_from(fraction.len()).ok()?);
     whole.checked_add(parts.checked_mul(unit)? / scale)
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,3 +64,6 @@ fn path(path: &PathModifier) -> pb::PathChange {
     };
     pb::PathChange { kind }
 }
+
+#[cfg(test)]
+mod tests;

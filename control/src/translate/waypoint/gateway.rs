@@ -35,3 +35,6 @@ pub fn add(world: &World, key: &Key, derived: &mut Derived) {
         groups: vec![group(world, key)],
     });
 }
+
+#[cfg(test)]
+mod tests;

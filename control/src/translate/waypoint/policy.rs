@@ -38,7 +38,7 @@ pub fn add(world: &World, key: &Key, derived: &mut Derived) {
             if policy.action == Action::Allow { "matches nothing" } else { "matches everything" };
         problems.push(format!("spec.rules[{index}] {} and {effect}", rule.unreadable));
     }
-    condition(key, &targets, problems, derived);
+    condition(key, &targets, &problems, derived);
     if targets.is_empty() {
         return;
     }
@@ -73,12 +73,7 @@ fn message(
     }
 }
 
-fn condition(
-    key: &Key,
-    targets: &[pb::PolicyTarget],
-    problems: Vec<String>,
-    derived: &mut Derived,
-) {
+fn condition(key: &Key, targets: &[pb::PolicyTarget], problems: &[String], derived: &mut Derived) {
     let reason = match (targets.is_empty(), problems.is_empty()) {
         (true, _) => "Invalid",
         (false, true) => "Accepted",
@@ -209,3 +204,6 @@ fn when(when: &When) -> pb::Condition {
         not_values: when.not_values.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,3 +94,6 @@ fn service(world: &World, grpc: &ExtAuthzGrpc) -> Result<Key, String> {
     }
     Ok(Key::new(of, name))
 }
+
+#[cfg(test)]
+mod tests;

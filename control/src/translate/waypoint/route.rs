@@ -11,6 +11,7 @@ use crate::api::gateway::{
 };
 use crate::model::object::{Key, Kind, ObjectRef};
 use crate::model::world::World;
+use crate::translate::backend::resolve;
 use crate::translate::membership::hostname;
 use crate::translate::{Derived, Family, Resource};
 
@@ -165,9 +166,12 @@ fn value(value: &ValueMatch) -> pb::ValueMatch {
 }
 
 fn backend(world: &World, route: &Key, backend: &BackendRef, derived: &mut Derived) -> pb::Backend {
-    let target = match resolve(world, route, backend, derived) {
-        Ok(service) => pb::backend::Target::Service(service),
-        Err(why) => pb::backend::Target::Invalid(why),
+    let target = match resolve(world, &route.namespace, backend, derived) {
+        Ok(service) => pb::backend::Target::Service(pb::ServiceRef {
+            namespace: service.meta.key.namespace.clone(),
+            hostname: hostname(world, &service.meta.key),
+        }),
+        Err(why) => pb::backend::Target::Invalid(format!("backend {why}")),
     };
     pb::Backend {
         weight: backend.weight.unwrap_or(1),
@@ -177,30 +181,5 @@ fn backend(world: &World, route: &Key, backend: &BackendRef, derived: &mut Deriv
     }
 }
 
-/// The service of a backend. Another namespace's needs its owner's grant, and directory mode
-/// reads none, so it is refused.
-fn resolve(
-    world: &World,
-    route: &Key,
-    backend: &BackendRef,
-    derived: &mut Derived,
-) -> Result<pb::ServiceRef, String> {
-    if let Some(kind) = backend.kind.as_deref().filter(|kind| *kind != "Service") {
-        return Err(format!("backend kind {kind:?} is not served; write Service"));
-    }
-    let key = Key::new(backend.namespace.as_deref().unwrap_or(&route.namespace), &backend.name);
-    if key.namespace != route.namespace {
-        return Err(format!(
-            "backend Service {key} is in another namespace, without a ReferenceGrant"
-        ));
-    }
-    derived.looked_at.insert(ObjectRef::new(Kind::Service, &key.namespace, &key.name));
-    let service =
-        world.service(&key).ok_or_else(|| format!("backend Service {key} is not there"))?;
-    let port =
-        backend.port.ok_or_else(|| format!("backend Service {key} is named without port"))?;
-    if !service.ports.iter().any(|p| p.port == port) {
-        return Err(format!("backend Service {key} has no port {port}"));
-    }
-    Ok(pb::ServiceRef { namespace: key.namespace.clone(), hostname: hostname(world, &key) })
-}
+#[cfg(test)]
+mod tests;

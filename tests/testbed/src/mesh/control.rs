@@ -19,7 +19,7 @@ use crate::wait::eventually;
 /// Port of discovery, certificates and the node service.
 const PORT: u16 = 15012;
 /// Port of status, readiness and metrics.
-const ADMIN: u16 = 15014;
+const ADMIN: u16 = 15016;
 
 /// The control plane. A clone is the same one.
 #[derive(Debug, Clone)]

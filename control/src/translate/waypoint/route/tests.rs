@@ -1,0 +1,138 @@
+use super::*;
+use crate::translate::tests::world;
+
+const SHOP: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: wp, namespace: shop}
+spec: {gatewayClassName: ambit-waypoint, listeners: [{name: m, port: 15008, protocol: HBONE}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: store, namespace: shop, labels: {istio.io/use-waypoint: wp}}
+spec: {selector: {app: store}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: plain, namespace: shop}
+spec: {selector: {app: plain}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: pay, namespace: bank}
+spec: {selector: {app: pay}, ports: [{port: 80}]}
+---
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: ReferenceGrant
+metadata: {name: shop, namespace: bank}
+spec:
+  from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: shop}]
+  to: [{group: '', kind: Service}]
+---
+";
+
+/// The route's resource: what it says, and for whom it is.
+fn route(parents: &str, rule: &str) -> Option<(pb::Route, Vec<String>)> {
+    let yaml = format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: r, namespace: shop, creationTimestamp: '2026-01-02T03:04:05Z'}}\nspec: {{parentRefs: [{parents}], rules: [{rule}]}}\n"
+    );
+    let mut derived = Derived::default();
+    add(&world(&(SHOP.to_owned() + &yaml)), &Key::new("shop", "r"), &mut derived);
+    let resource = derived.resources.into_iter().next()?;
+    Some((pb::Route::decode(resource.body.as_slice()).expect("decodes"), resource.groups))
+}
+
+const STORE: &str = "{kind: Service, name: store}";
+
+#[test]
+fn a_route_reaches_the_waypoints_of_its_parents() {
+    for (case, parents, want) in [
+        ("a bound service", STORE, Some((1, vec!["shop/wp"]))),
+        ("the Gateway itself", "{name: wp}", Some((1, vec!["shop/wp"]))),
+        ("both", "{kind: Service, name: store}, {name: wp}", Some((2, vec!["shop/wp"]))),
+        ("a service without waypoint", "{kind: Service, name: plain}", None),
+        (
+            "one of two",
+            "{kind: Service, name: plain}, {kind: Service, name: store}",
+            Some((1, vec!["shop/wp"])),
+        ),
+        ("a missing one", "{kind: Service, name: gone}", None),
+        ("another's service", "{kind: Service, name: pay, namespace: bank}", None),
+    ] {
+        let found = route(parents, "{}").map(|(route, groups)| (route.parents.len(), groups));
+        let want = want.map(|(n, groups)| (n, groups.into_iter().map(str::to_owned).collect()));
+        assert_eq!(found, want, "{case}");
+    }
+}
+
+#[test]
+fn a_backend_is_a_service_or_the_reason_why_it_is_none() {
+    use pb::backend::Target;
+    for (backend, want) in [
+        ("name: store, port: 80", Ok("store.shop.svc.cluster.local")),
+        ("name: pay, namespace: bank, port: 80", Ok("pay.bank.svc.cluster.local")),
+        ("name: store, namespace: other, port: 80", Err("ReferenceGrant")),
+        ("name: gone, port: 80", Err("is not there")),
+        ("name: store, port: 81", Err("no port 81")),
+        ("name: store", Err("without port")),
+        ("kind: Bucket, name: b", Err("write Service")),
+    ] {
+        let (route, _) =
+            route(STORE, &format!("{{backendRefs: [{{{backend}, weight: 3}}]}}")).expect("sent");
+        let sent = route.rules[0].backends[0].clone();
+        assert_eq!(sent.weight, 3, "an unusable one keeps its share: {backend}");
+        match (sent.target.expect("one of both"), want) {
+            (Target::Service(service), Ok(host)) => assert_eq!(service.hostname, host),
+            (Target::Invalid(why), Err(part)) => assert!(why.contains(part), "{backend}: {why}"),
+            (other, _) => panic!("{backend}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn matches_keep_their_kind_and_what_is_not_known_never_holds() {
+    use pb::path_match::Kind as Path;
+    use pb::value_match::Kind as Value;
+    for (text, want) in [
+        ("{path: {type: Exact, value: /a}}", Path::Exact("/a".to_owned())),
+        ("{path: {type: PathPrefix, value: /a}}", Path::Prefix("/a".to_owned())),
+        ("{path: {value: /a}}", Path::Prefix("/a".to_owned())),
+        ("{path: {type: RegularExpression, value: a+}}", Path::Regex("a+".to_owned())),
+        ("{path: {type: Fuzzy, value: /a}}", Path::Exact(String::new())),
+    ] {
+        let (route, _) = route(STORE, &format!("{{matches: [{text}]}}")).expect("sent");
+        let path = route.rules[0].matches[0].path.clone().expect("a path");
+        assert_eq!(path.kind, Some(want), "{text}");
+    }
+    let all = "{method: GET, headers: [{name: h, value: v}, {name: g, type: RegularExpression, value: r}, {name: x, type: Fuzzy, value: y}], queryParams: [{name: q, value: w}]}";
+    let (route, _) = route(STORE, &format!("{{matches: [{all}]}}")).expect("sent");
+    let found = &route.rules[0].matches[0];
+    let kinds: Vec<_> = found.headers.iter().chain(&found.query).map(|m| m.kind.clone()).collect();
+    let exact = |text: &str| Some(Value::Exact(text.to_owned()));
+    assert_eq!(kinds, [exact("v"), Some(Value::Regex("r".to_owned())), None, exact("w")]);
+    assert_eq!(found.method, "GET");
+}
+
+#[test]
+fn timeouts_and_retries_are_sent_and_a_wrong_one_stops_its_rule() {
+    let rule = "{timeouts: {request: 2s, backendRequest: 500ms}, retry: {codes: [503], attempts: 3, backoff: 10ms}}";
+    let (sent, _) = route(STORE, rule).expect("sent");
+    let sent = &sent.rules[0];
+    assert_eq!(sent.request_timeout.map(|d| d.seconds), Some(2));
+    assert_eq!(sent.backend_timeout.map(|d| d.nanos), Some(500_000_000));
+    let retry = sent.retry.clone().expect("there");
+    assert_eq!((retry.codes, retry.attempts), (vec![503], 3));
+    let (wrong, _) = route(STORE, "{timeouts: {request: soon}}").expect("sent");
+    let Some(pb::filter::Kind::Unsupported(why)) = wrong.rules[0].filters[0].kind.clone() else {
+        panic!("{wrong:?}")
+    };
+    assert!(why.contains("timeouts.request is \"soon\"; write a duration"), "{why}");
+}
+
+#[test]
+fn the_age_of_a_route_decides_between_equals() {
+    let (sent, _) = route(STORE, "{}").expect("sent");
+    assert_eq!(sent.created_ms, 1_767_323_045_000);
+    let object = sent.object.expect("named");
+    assert_eq!((object.kind.as_str(), object.name.as_str()), ("HTTPRoute", "r"));
+}

@@ -2,6 +2,7 @@
 
 mod discovery;
 mod limits;
+mod mistakes;
 mod nodes;
 mod source;
 mod support;

@@ -199,7 +199,7 @@ async fn requests_of_one_identity_leave_room_at_an_endpoint() {
 }
 
 /// Serves HTTP/2, and answers when `answer` says so.
-async fn patient(
+pub(crate) async fn patient(
     listener: TcpListener,
     arrived: mpsc::UnboundedSender<()>,
     answer: watch::Receiver<bool>,

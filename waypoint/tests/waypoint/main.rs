@@ -2,10 +2,12 @@
 
 mod authorizer;
 mod bad_input;
+mod drain;
 mod http1;
 mod http2;
 mod limits;
 mod revoke;
 mod support;
+mod telemetry;
 mod tries;
 mod trust;

@@ -80,7 +80,7 @@ fn next_ip() -> Ipv4Addr {
 pub(crate) struct Mesh1 {
     pub(crate) authority: Authority,
     pub(crate) state: Arc<State>,
-    _drain: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
     address: SocketAddr,
     refused: Arc<AtomicUsize>,
     registry: Registry,
@@ -116,7 +116,7 @@ impl Mesh1 {
             Listener { engine, certificate: current, tls, config: config.clone(), drain };
         tokio::spawn(Arc::new(listener).run(tcp, TaskTracker::new()));
         let (refused, pool) = (Arc::default(), pool(config));
-        let this = Self { authority, state, _drain: raise, address, refused, registry, pool };
+        let this = Self { authority, state, stop: raise, address, refused, registry, pool };
         this.configure(Kind::Gateway, "Gateway/shop/waypoint", &gateway());
         this
     }
@@ -186,6 +186,11 @@ impl Mesh1 {
             ..Default::default()
         };
         self.address(&pod.uid, wire::address::Type::Workload(workload));
+    }
+
+    /// Stops the waypoint as a signal would.
+    pub(crate) fn drain(&self) {
+        self.stop.send_replace(true);
     }
 
     /// Tunnels that node proxies have refused, since their application does not listen.

@@ -1,0 +1,100 @@
+//! Kubernetes, containerd, etcd and CoreDNS, built from their Go modules.
+//!
+//! Each folder of `programs` is a Go module whose `tool` lines name programs and whose sums pin
+//! every source. What was built is kept under a name that follows from those files.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+
+/// Version of Kubernetes, told to its programs; must be that of `programs/kubernetes/go.mod`.
+const KUBERNETES: &str = "1.36.3";
+
+/// Oldest Go that builds them.
+const GO: (u32, u32) = (1, 26);
+
+/// The module folders.
+const MODULES: [&str; 4] = ["kubernetes", "containerd", "etcd", "coredns"];
+
+/// Where the programs are.
+#[derive(Clone, Debug)]
+pub struct Binaries(PathBuf);
+
+impl Binaries {
+    /// Builds what is missing, below `target/cluster/programs`.
+    ///
+    /// # Errors
+    /// If Go is missing or too old, or a module cannot be had or built.
+    pub fn build(source: &Path, target: &Path, say: &dyn Fn(&str)) -> anyhow::Result<Self> {
+        let folder = target.join("cluster").join("programs");
+        for module in MODULES {
+            build(&source.join("programs").join(module), &folder, module, say)
+                .with_context(|| format!("building {module}"))?;
+        }
+        Ok(Self(folder.join("bin")))
+    }
+
+    /// The program of this name.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+fn build(source: &Path, folder: &Path, module: &str, say: &dyn Fn(&str)) -> anyhow::Result<()> {
+    let stamp = folder.join(format!("{module}.stamp"));
+    let wanted = stamp_of(source)?;
+    if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    check_go()?;
+    say(&format!("building {module}; this takes minutes once"));
+    let bin = folder.join("bin");
+    std::fs::create_dir_all(&bin)?;
+    let status = Command::new("go")
+        .current_dir(source)
+        .env("GOBIN", &bin)
+        .env("CGO_ENABLED", "0")
+        .args(["install", "-trimpath", "-ldflags", &flags(), "tool"])
+        .status()
+        .context("go could not be started")?;
+    ensure!(status.success(), "go install tool ended with {status}");
+    // The main package of etcd's module is named after its folder.
+    if module == "etcd" {
+        std::fs::rename(bin.join("server"), bin.join("etcd")).context("naming etcd")?;
+    }
+    std::fs::write(&stamp, wanted)?;
+    Ok(())
+}
+
+/// Everything that decides what is built.
+fn stamp_of(source: &Path) -> anyhow::Result<String> {
+    let mut text = flags();
+    for file in ["go.mod", "go.sum"] {
+        let path = source.join(file);
+        text += &std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    }
+    Ok(text)
+}
+
+fn flags() -> String {
+    let version = "k8s.io/component-base/version";
+    let (major, minor) = (KUBERNETES.split('.').next(), KUBERNETES.split('.').nth(1));
+    format!(
+        "-s -w -X {version}.gitVersion=v{KUBERNETES} -X {version}.gitMajor={} -X {version}.gitMinor={}",
+        major.unwrap_or_default(),
+        minor.unwrap_or_default()
+    )
+}
+
+fn check_go() -> anyhow::Result<()> {
+    let output = Command::new("go").args(["env", "GOVERSION"]).output();
+    let output = output.context("Go is missing; ./dev setup installs it")?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let parts = text.trim_start_matches("go").split('.');
+    let numbers: Vec<u32> = parts.map_while(|part| part.parse().ok()).collect();
+    let found = (numbers.first().copied(), numbers.get(1).copied());
+    let new_enough = matches!(found, (Some(major), Some(minor)) if (major, minor) >= GO);
+    ensure!(new_enough, "Go {}.{} or newer is needed, and {text} is there", GO.0, GO.1);
+    Ok(())
+}

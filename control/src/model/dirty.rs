@@ -167,3 +167,6 @@ fn everything(world: &World, out: &mut BTreeSet<Dirty>) {
         out.extend(refs.map(|r| dirty(Key { namespace: r.namespace, name: r.name })));
     }
 }
+
+#[cfg(test)]
+mod tests;

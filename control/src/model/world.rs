@@ -353,3 +353,6 @@ fn unlink<K: Ord + Clone>(map: &mut BTreeMap<K, BTreeSet<Key>>, from: &K, key: &
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -172,3 +172,6 @@ impl Stream {
         sent.map_err(|_| Status::unavailable("the node does not read; resync"))
     }
 }
+
+#[cfg(test)]
+mod tests;

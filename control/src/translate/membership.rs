@@ -82,3 +82,6 @@ pub fn service_name(world: &World, service: &Key) -> String {
 pub fn hostname(world: &World, service: &Key) -> String {
     format!("{}.{}.svc.{}", service.name, service.namespace, world.site.domain)
 }
+
+#[cfg(test)]
+mod tests;

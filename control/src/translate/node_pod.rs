@@ -68,3 +68,6 @@ fn waypoint_spec(
     waypoint::is_waypoint(world, gateway, looked_at)
         .then(|| pb::WaypointSpec { gateway: name.to_owned(), sandbox: pod.deployed })
 }
+
+#[cfg(test)]
+mod tests;

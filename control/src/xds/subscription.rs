@@ -323,3 +323,6 @@ impl<S: std::hash::BuildHasher> Held for std::collections::HashMap<String, Strin
         self.get(name).map(String::as_str)
     }
 }
+
+#[cfg(test)]
+mod tests;

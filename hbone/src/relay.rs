@@ -108,6 +108,25 @@ pub async fn tunnel(
     ended
 }
 
+/// Relays between two tunnels; otherwise as [`tunnel`].
+pub async fn tunnels(
+    first: Tunnel,
+    second: Tunnel,
+    meter: &impl Meter,
+    stop: impl Future<Output = ()>,
+) -> Result<Ended, RelayError> {
+    let (mut near_reader, mut near_writer) = first.into_split();
+    let (mut far_reader, mut far_writer) = second.into_split();
+    let ended =
+        both(&mut near_reader, &mut far_writer, &mut far_reader, &mut near_writer, meter, stop)
+            .await;
+    if matches!(ended, Ok(Ended::Stopped) | Err(_)) {
+        near_writer.reset();
+        far_writer.reset();
+    }
+    ended
+}
+
 /// Relays between two sockets; otherwise as [`tunnel`].
 pub async fn tcp(
     mut first: TcpStream,

@@ -48,3 +48,30 @@ async fn a_writer_learns_that_its_bytes_are_not_wanted() {
     assert!(matches!(refused, StreamError::Unwanted), "{refused}");
     assert!(matches!(writer.finish(), Err(StreamError::Unwanted)));
 }
+
+#[tokio::test]
+async fn two_tunnels_are_joined_with_half_closes_and_resets() {
+    let mut bed = Bed::new(TunnelConfig::default()).await;
+    let ((mut client, near), (far, mut server)) = (bed.open().await, bed.open().await);
+    let relay = tokio::spawn(relay::tunnels(near, far, &Nothing, std::future::pending()));
+    client.write_all(b"question").await.expect("write");
+    client.shutdown().await.expect("shutdown");
+    let mut question = String::new();
+    soon(server.read_to_string(&mut question)).await.expect("read");
+    let write = async {
+        server.write_all(&vec![7; 3_000_000]).await.expect("write");
+        server.shutdown().await.expect("shutdown");
+    };
+    let mut answer = Vec::new();
+    let ((), read) = soon(async { tokio::join!(write, client.read_to_end(&mut answer)) }).await;
+    read.expect("read");
+    assert_eq!((question.as_str(), answer.len()), ("question", 3_000_000));
+    assert_eq!(soon(relay).await.expect("joined").expect("no error"), Ended::Finished);
+
+    let ((mut client, near), (far, server)) = (bed.open().await, bed.open().await);
+    let relay = tokio::spawn(relay::tunnels(near, far, &Nothing, std::future::pending()));
+    drop(server);
+    let error = soon(client.read_u8()).await.expect_err("no clean end");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    assert!(soon(relay).await.expect("joined").expect_err("failed").is_ordinary());
+}

@@ -183,3 +183,6 @@ fn addresses(uid: &Uid, found: Vec<String>) -> Result<Vec<IpAddr>, PodError> {
         _ => Err(PodError::Ips { uid: uid.clone(), found: found.into_iter().take(4).collect() }),
     }
 }
+
+#[cfg(test)]
+mod tests;

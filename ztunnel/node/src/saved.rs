@@ -151,3 +151,6 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

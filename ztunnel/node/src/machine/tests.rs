@@ -103,3 +103,33 @@ async fn a_program_runs_inside_the_namespace_that_it_is_given() {
     stop.cancel();
     task.await.expect("ended");
 }
+
+#[tokio::test]
+async fn what_a_killed_supervisor_left_is_kept_running_by_the_next() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("starts");
+    let script = format!("echo start >> {}; exec sleep 600", file.display());
+    let record = directory.path().join("record");
+    let program = Program { record: Some(record.clone()), ..shell(script, None) };
+    // A supervisor that is killed: its task goes, and nothing of it is run.
+    let mut left = process::Process::start(&program).expect("starts");
+    lines(&file, 1).await;
+    let pid = left.pid().expect("runs");
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(supervise(program.clone(), timing(), stop.clone()));
+    let quiet = tokio::time::timeout(Duration::from_millis(300), lines(&file, 2)).await;
+    assert!(quiet.is_err(), "no second one is started");
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(i32::try_from(pid).expect("a pid")),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .expect("killed");
+    left.wait().await.expect("reaped");
+    lines(&file, 2).await;
+    let second = process::Left::find(&record).expect("noted").pid();
+    assert_ne!(second, pid);
+    stop.cancel();
+    task.await.expect("ended");
+    assert_eq!(process::Left::find(&record), None, "ended in order");
+    assert!(!record.exists(), "and forgotten");
+}

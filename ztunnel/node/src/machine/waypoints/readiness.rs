@@ -27,3 +27,6 @@ pub(super) async fn watch(program: &Program, uid: &Uid, reports: &Reports) {
         tokio::time::sleep(if ready { READY } else { STARTING }).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

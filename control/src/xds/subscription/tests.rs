@@ -115,7 +115,7 @@ fn a_rejection_is_a_word_too_and_asks_for_nothing() {
     put(&table, "a", "1", &[]);
     let (mut subscription, first) = begin(kind(&table, false, false), &request(&[], &[], ""));
     let mut rejection = request(&["b"], &[], &first.nonce);
-    rejection.error_detail = Some(Default::default());
+    rejection.error_detail = Some(hbone::wire::pb::google::rpc::Status::default());
     assert_eq!(subscription.request(&rejection).expect("no error"), Answer::None);
     assert!(!subscription.unacknowledged);
     assert_eq!(subscription.acknowledged(), table.revision(), "it will not take it later");

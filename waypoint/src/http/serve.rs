@@ -57,6 +57,8 @@ where
     let connection = builder.serve_connection(TokioIo::new(guard), service).with_upgrades();
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
+        // Before the drain, so that a request which has arrived is answered.
+        biased;
         ended = connection.as_mut() => return ended,
         () = drain.begun() => connection.as_mut().graceful_shutdown(),
     }
@@ -110,6 +112,8 @@ where
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
+        // Before the drain, so that a request which has arrived is answered.
+        biased;
         ended = connection.as_mut() => return ended,
         () = drain.begun() => connection.as_mut().graceful_shutdown(),
     }

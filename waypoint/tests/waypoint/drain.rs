@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use hbone::tunnel::Tunnel;
 use hbone::wire::pb::istio::workload::AppProtocol;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
@@ -16,6 +17,8 @@ use tokio::time::timeout;
 use crate::http1::{SOON, get};
 use crate::limits::patient;
 use crate::support::{Mesh1, VIP};
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone";
 
 /// Reads the head of each request and hands the connection over.
 fn heads(listener: TcpListener) -> mpsc::UnboundedReceiver<TcpStream> {
@@ -32,29 +35,55 @@ fn heads(listener: TcpListener) -> mpsc::UnboundedReceiver<TcpStream> {
     connections
 }
 
+/// Reads to the end of a tunnel, which comes.
+async fn rest(mut tunnel: Tunnel) -> String {
+    let mut got = Vec::new();
+    let reading = async { while tunnel.read_buf(&mut got).await.is_ok_and(|n| n > 0) {} };
+    let ended = timeout(SOON, reading).await;
+    let got = String::from_utf8_lossy(&got).into_owned();
+    assert!(ended.is_ok(), "its connection does not end: {got}");
+    got
+}
+
 #[tokio::test]
 async fn a_request_that_runs_is_answered_and_its_connection_ends() {
     let mesh = Mesh1::start().await;
     mesh.service("store", VIP.ip(), AppProtocol::Http11);
     let mut applications = heads(mesh.pod("store").await.take());
-    let mut idle = mesh.tunnel("web", VIP).await.expect("a tunnel");
+    let mut running = mesh.tunnel("web", VIP).await.expect("a tunnel");
+    running.write_all(get("/", "").as_bytes()).await.expect("sent");
+    let mut application = applications.recv().await.expect("a request");
+    // One that was opened before, and has not asked yet.
+    let mut opened = mesh.tunnel("web", VIP).await.expect("a tunnel");
+
+    mesh.drain();
+    assert!(mesh.tunnel("other", VIP).await.is_err(), "no new tunnel");
+    application.write_all(ANSWER).await.expect("open");
+    opened.write_all(get("/", "").as_bytes()).await.expect("sent");
+    let mut application = applications.recv().await.expect("a request");
+    application.write_all(ANSWER).await.expect("open");
+    for tunnel in [running, opened] {
+        let got = rest(tunnel).await;
+        assert!(got.starts_with("HTTP/1.1 200 ") && got.ends_with("\r\n\r\ndone"), "{got}");
+        assert!(got.contains("connection: close\r\n"), "the client is told: {got}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_between_two_requests_ends_at_once() {
+    let mesh = Mesh1::start().await;
+    mesh.service("store", VIP.ip(), AppProtocol::Http11);
+    let mut applications = heads(mesh.pod("store").await.take());
     let mut tunnel = mesh.tunnel("web", VIP).await.expect("a tunnel");
     tunnel.write_all(get("/", "").as_bytes()).await.expect("sent");
     let mut application = applications.recv().await.expect("a request");
-
+    application.write_all(ANSWER).await.expect("open");
+    let mut got = Vec::new();
+    while !got.ends_with(b"done") {
+        got.push(timeout(SOON, tunnel.read_u8()).await.expect("in time").expect("open"));
+    }
     mesh.drain();
-    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone";
-    application.write_all(answer).await.expect("open");
-    let mut got = String::new();
-    timeout(SOON, tunnel.read_to_string(&mut got)).await.expect("in time").expect("an answer");
-    assert!(got.starts_with("HTTP/1.1 200 ") && got.ends_with("\r\n\r\ndone"), "{got}");
-    assert!(got.contains("connection: close\r\n"), "the client is told: {got}");
-    // Nothing new begins: no connection, and no request on an idle one.
-    assert!(mesh.tunnel("other", VIP).await.is_err(), "no new tunnel");
-    let _ = idle.write_all(get("/", "").as_bytes()).await;
-    let mut rest = Vec::new();
-    let _ = timeout(SOON, idle.read_to_end(&mut rest)).await.expect("it ends in time");
-    assert!(applications.try_recv().is_err(), "no request came");
+    assert_eq!(rest(tunnel).await, "");
 }
 
 #[tokio::test]

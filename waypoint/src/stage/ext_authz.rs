@@ -220,3 +220,6 @@ pub(super) struct Body {
     whole: bool,
     as_bytes: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,26 @@
+use super::*;
+
+#[test]
+fn checks_have_a_limit_for_one_and_a_limit_for_all() {
+    let checks = Checks::default();
+    let accounts: Vec<Account> =
+        (0..=MAX_CHECKS / MAX_CHECKS_OF_ONE).map(|_| Account::default()).collect();
+    let (last, others) = accounts.split_last().expect("some");
+    let mut running = Vec::new();
+    for account in others {
+        for _ in 0..MAX_CHECKS_OF_ONE {
+            running.push(checks.begin(account).expect("room"));
+        }
+        assert_eq!(checks.begin(account).err(), Some(Limit::ChecksOfOne));
+    }
+    assert_eq!(checks.begin(last).err(), Some(Limit::Checks), "all places are taken");
+    assert_eq!(last.checks.load(Ordering::Relaxed), 0, "and it is charged for none");
+    running.pop();
+    assert!(checks.begin(last).is_ok(), "one was given back");
+}
+
+#[test]
+fn each_waypoint_numbers_its_own_checks() {
+    let (one, other) = (Checks::default(), Checks::default());
+    assert_eq!([one.number(), one.number(), other.number()], [1, 2, 1]);
+}

@@ -1,13 +1,14 @@
 //! Connections that carry no HTTP: policy, then bytes both ways.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::BytesMut;
+use hbone::relay::{self, Ended, Meter};
 use hbone::tunnel::Tunnel;
 use tracing::{info, warn};
 
 use crate::authorize::{self, Permit, Revoked};
-use crate::detect::Rewound;
 use crate::directory::Target;
 use crate::directory::balance::{self, Endpoint};
 use crate::engine::Engine;
@@ -15,18 +16,48 @@ use crate::failure::Failure;
 use crate::inbound::Inbound;
 use crate::record::connection_labels;
 use crate::standing::Standing;
-use crate::upstream::connect::Io;
 use crate::upstream::forward::MAX_ENDPOINTS_TRIED;
+use crate::upstream::stream::Stream;
+
+/// Bytes from and to the client.
+#[derive(Debug, Default)]
+struct Carried {
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl Meter for Carried {
+    fn forward(&self, n: u64) {
+        self.received.fetch_add(n, Relaxed);
+    }
+
+    fn back(&self, n: u64) {
+        self.sent.fetch_add(n, Relaxed);
+    }
+}
+
+/// For a relay whose first end is the application's.
+struct Mirrored<'a>(&'a Carried);
+
+impl Meter for Mirrored<'_> {
+    fn forward(&self, n: u64) {
+        self.0.back(n);
+    }
+
+    fn back(&self, n: u64) {
+        self.0.forward(n);
+    }
+}
 
 /// Passes a connection on, of which `first` was read already, until it ends or a policy turns
 /// against it.
-pub async fn pass(engine: &Engine, inbound: &Arc<Inbound>, tunnel: Tunnel, first: BytesMut) {
+pub async fn pass(engine: &Engine, inbound: &Arc<Inbound>, mut tunnel: Tunnel, first: BytesMut) {
     let config = engine.state.world().config;
     let opened = match authorize::connection(&config, inbound) {
         Ok(permit) => open(engine, inbound, &permit).await,
         Err(failure) => Err(failure),
     };
-    let (endpoint, mut application) = match opened {
+    let (endpoint, application) = match opened {
         Ok(opened) => opened,
         Err(failure) => {
             engine.metrics.opened(&connection_labels(inbound, None, failure.flag()));
@@ -42,27 +73,30 @@ pub async fn pass(engine: &Engine, inbound: &Arc<Inbound>, tunnel: Tunnel, first
     };
     let labels = connection_labels(inbound, Some(&endpoint), "-");
     engine.metrics.opened(&labels);
-    let mut client = Rewound::new(first, tunnel);
+    tunnel.unread(first.freeze());
     let (state, generation) = (Arc::clone(&engine.state), config.policy_generation);
     let mut standing = Standing::new(state, Arc::clone(inbound), None, generation);
-    let copied = tokio::select! {
-        copied = tokio::io::copy_bidirectional(&mut client, &mut application) => Ok(copied),
-        revoked = standing.revoked() => Err(revoked),
+    let mut revoked = None;
+    let carried = Carried::default();
+    let turned = async { revoked = Some(standing.revoked().await) };
+    let ended = match application {
+        Stream::Tunnel(far) => relay::tunnels(tunnel, far, &carried, turned).await,
+        Stream::Plain(far) => relay::tunnel(far, tunnel, &Mirrored(&carried), turned).await,
     };
-    let (received, sent) =
-        copied.as_ref().ok().and_then(|c| c.as_ref().ok().copied()).unwrap_or_default();
+    let (received, sent) = (carried.received.into_inner(), carried.sent.into_inner());
     engine.metrics.closed(&labels, received, sent);
-    let reason = match &copied {
-        Err(_) => "policy changed",
-        Ok(Ok(_)) => "finished",
-        Ok(Err(_)) => "broken",
+    let reason = match &ended {
+        Ok(Ended::Finished | Ended::Unwanted) => "finished",
+        Ok(Ended::Stopped) => "policy changed",
+        Err(_) => "broken",
     };
-    let policy = match &copied {
-        Err(Revoked::Denied(policy)) => Some(policy.to_string()),
-        Err(Revoked::NotAllowed) | Ok(_) => None,
+    let error = ended.err().map(|error| error.to_string());
+    let policy = match &revoked {
+        Some(Revoked::Denied(policy)) => Some(policy.to_string()),
+        Some(Revoked::NotAllowed) | None => None,
     };
     info!(
-        target: "access", reason, policy, bytes_received = received, bytes_sent = sent,
+        target: "access", reason, error, policy, bytes_received = received, bytes_sent = sent,
         src.identity = %inbound.peer, src.addr = %inbound.client,
         dst.addr = %inbound.target.address(), upstream_host = %endpoint.address,
         "connection complete"
@@ -73,7 +107,7 @@ async fn open(
     engine: &Engine,
     inbound: &Inbound,
     permit: &Permit,
-) -> Result<(Endpoint, Box<dyn Io>), Failure> {
+) -> Result<(Endpoint, Stream), Failure> {
     let (world, own) = (engine.state.world(), engine.state.own(engine.own_ip));
     let mut tried = Vec::new();
     loop {

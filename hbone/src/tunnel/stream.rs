@@ -63,6 +63,8 @@ pub struct TunnelReader {
     recv: RecvStream,
     /// Bytes that [`AsyncRead`] took off the stream and has not handed out yet.
     rest: Bytes,
+    /// Of what is handed out next, bytes that were released before.
+    released: usize,
     _place: Place,
 }
 
@@ -76,9 +78,17 @@ pub struct TunnelWriter {
 
 impl Tunnel {
     pub(super) fn new(send: SendStream<Bytes>, recv: RecvStream, place: Place) -> Self {
-        let reader = TunnelReader { recv, rest: Bytes::new(), _place: place.clone() };
+        let reader = TunnelReader { recv, rest: Bytes::new(), released: 0, _place: place.clone() };
         let writer = TunnelWriter { send, finished: false, _place: place };
         Self { reader, writer }
+    }
+
+    /// Gives back what was read through [`AsyncRead`]; it is the next to be read again.
+    pub fn unread(&mut self, bytes: Bytes) {
+        let reader = &mut self.reader;
+        reader.released += bytes.len();
+        let whole = reader.rest.is_empty();
+        reader.rest = if whole { bytes } else { [&bytes[..], &reader.rest].concat().into() };
     }
 
     /// Both directions, to be used apart.
@@ -111,6 +121,9 @@ impl TunnelReader {
 
     /// Tells the peer that `n` bytes of what came are used up, so that it may send as many.
     pub fn release(&mut self, n: usize) {
+        let before = self.released.min(n);
+        self.released -= before;
+        let n = n - before;
         // It fails only for more than was received, or on a closed stream: no matter then.
         let _ = self.recv.flow_control().release_capacity(n);
     }

@@ -7,21 +7,16 @@ use std::time::Duration;
 
 use hbone::tls::WorkloadCertificate;
 use hbone::tunnel::{HBONE_PORT, OpenRequest, Pool};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::authorize::Permit;
 use crate::directory::balance::Endpoint;
 use crate::failure::Failure;
-
-/// What a connection is made of.
-pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+use crate::upstream::stream::Stream;
 
 /// A future of a stream.
-pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Io>, Failure>> + Send + 'a>>;
+pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Stream, Failure>> + Send + 'a>>;
 
 /// Opens streams to endpoints.
 pub trait Connect: Send + Sync + 'static {
@@ -47,7 +42,7 @@ impl Mesh {
         Self { pool, certificate, connect_timeout }
     }
 
-    async fn tunnel(&self, endpoint: &Endpoint) -> Result<Box<dyn Io>, Failure> {
+    async fn tunnel(&self, endpoint: &Endpoint) -> Result<Stream, Failure> {
         let certificate = self.certificate.borrow().clone().ok_or(Failure::NoCertificate)?;
         let mut peer = endpoint.address;
         peer.set_port(HBONE_PORT);
@@ -60,17 +55,17 @@ impl Mesh {
         };
         let opened = self.pool.open(&request).await;
         let failed = |error| Failure::Tunnel { address: endpoint.address, error: Arc::new(error) };
-        Ok(Box::new(opened.map_err(failed)?))
+        Ok(Stream::Tunnel(opened.map_err(failed)?))
     }
 
-    async fn plain(&self, endpoint: &Endpoint) -> Result<Box<dyn Io>, Failure> {
+    async fn plain(&self, endpoint: &Endpoint) -> Result<Stream, Failure> {
         let address = endpoint.address;
         let failed = |kind| Failure::Connect { address, kind };
         let connecting = tokio::time::timeout(self.connect_timeout, TcpStream::connect(address));
         let stream = connecting.await.map_err(|_| failed(std::io::ErrorKind::TimedOut))?;
         let stream = stream.map_err(|error| failed(error.kind()))?;
         stream.set_nodelay(true).map_err(|error| failed(error.kind()))?;
-        Ok(Box::new(stream))
+        Ok(Stream::Plain(stream))
     }
 }
 

@@ -333,7 +333,7 @@ async fn abandoned<T>(caller: &mut oneshot::Sender<T>) {
 }
 
 async fn handshake_http2(
-    stream: Box<dyn super::connect::Io>,
+    stream: super::stream::Stream,
     endpoint: &Endpoint,
 ) -> Result<http2::SendRequest<Body>, Failure> {
     let mut builder = http2::Builder::new(TokioExecutor::new());

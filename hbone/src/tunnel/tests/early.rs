@@ -75,3 +75,30 @@ async fn two_tunnels_are_joined_with_half_closes_and_resets() {
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     assert!(soon(relay).await.expect("joined").expect_err("failed").is_ordinary());
 }
+
+#[tokio::test]
+async fn what_was_read_can_be_given_back_and_costs_no_window() {
+    let config = TunnelConfig { stream_window: 65_535, ..TunnelConfig::default() };
+    let mut bed = Bed::new(config).await;
+    let (mut client, mut server) = bed.open().await;
+    let sent = vec![7; 1_000_000];
+    let write = async {
+        client.write_all(&sent).await.expect("write");
+        client.shutdown().await.expect("shutdown");
+    };
+    let read = async {
+        let mut begin = vec![0; 40_000];
+        server.read_exact(&mut begin).await.expect("read");
+        server.unread(begin.into());
+        let (mut reader, _writer) = server.into_split();
+        let mut received = 0;
+        while let Some(chunk) = reader.chunk().await {
+            let n = chunk.expect("no reset").len();
+            received += n;
+            reader.release(n);
+        }
+        received
+    };
+    let ((), received) = soon(async { tokio::join!(write, read) }).await;
+    assert_eq!(received, sent.len());
+}

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
+use h2::PingPong;
 use h2::client::SendRequest;
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
@@ -50,6 +51,9 @@ impl Dial for Direct {
         })
     }
 }
+
+/// h2's half of a connection on `S`: the one that must be polled.
+pub(super) type Driver<S> = h2::client::Connection<WriteBehind<S>, Bytes>;
 
 /// Set in `streams` when the connection takes no new ones.
 const RETIRED: usize = 1 << (usize::BITS - 1);
@@ -207,34 +211,55 @@ where
         began: Instant::now(),
         last_used: AtomicU64::new(0),
     });
-    let (config, watched) = (Arc::clone(config), Arc::clone(&connection));
-    tokio::spawn(async move {
-        let dead = async {
-            match pings {
-                Some(pings) => keepalive::until_dead(pings, &config).await,
-                None => std::future::pending().await,
-            }
-        };
-        let mut idle = Box::pin(until_idle(&watched, &config));
-        let mut dead = Box::pin(dead);
-        let ended = tokio::select! {
-            result = turns.of(|cx| Pin::new(&mut driver).poll(cx)) => { log_end(peer, result); true }
-            () = &mut dead => { tracing::warn!(%peer, "tunnel peer does not answer PING"); true }
-            () = &mut idle => false,
-        };
-        drop(idle);
-        watched.retire();
-        drop(watched);
-        on_end();
-        if !ended {
-            // The pool has let go of its handle: this ends when the last tunnel does.
-            tokio::select! {
-                result = turns.of(|cx| Pin::new(&mut driver).poll(cx)) => log_end(peer, result),
-                () = dead => {}
-            }
-        }
-    });
+    let driven = Driven { turns, pings, connection: Arc::clone(&connection) };
+    tokio::spawn(drive(driver, driven, Arc::clone(config), on_end));
     Ok(connection)
+}
+
+/// What the task of a connection needs beside the connection itself.
+pub(super) struct Driven {
+    turns: Turns,
+    pings: Option<PingPong>,
+    connection: Arc<Connection>,
+}
+
+/// Drives a connection until its last tunnel has ended, or it is dead; `on_end` runs when it
+/// takes no more tunnels.
+pub(super) async fn drive<S>(
+    mut driver: Driver<S>,
+    driven: Driven,
+    config: Arc<TunnelConfig>,
+    on_end: impl FnOnce() + Send + 'static,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Driven { turns, pings, connection } = driven;
+    let peer = connection.peer;
+    let mut idle = Box::pin(until_idle(&connection, &config));
+    let mut dead = Box::pin(until_dead(pings, &config));
+    let ended = tokio::select! {
+        result = turns.of(|cx| Pin::new(&mut driver).poll(cx)) => { log_end(peer, result); true }
+        () = &mut dead => { tracing::warn!(%peer, "tunnel peer does not answer PING"); true }
+        () = &mut idle => false,
+    };
+    drop(idle);
+    connection.retire();
+    drop(connection);
+    on_end();
+    if !ended {
+        // The pool has let go of its handle: this ends when the last tunnel does.
+        tokio::select! {
+            result = turns.of(|cx| Pin::new(&mut driver).poll(cx)) => log_end(peer, result),
+            () = dead => {}
+        }
+    }
+}
+
+async fn until_dead(pings: Option<PingPong>, config: &TunnelConfig) {
+    match pings {
+        Some(pings) => keepalive::until_dead(pings, config).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Completes when the connection takes no more tunnels.

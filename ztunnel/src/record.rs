@@ -96,7 +96,8 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct Record {
     metrics: Arc<ConnectionMetrics>,
-    facts: Facts,
+    /// Boxed: a task that moves them keeps room for each place where they were.
+    facts: Box<Facts>,
     began: Instant,
     received: Counter,
     sent: Counter,
@@ -114,7 +115,7 @@ struct Bytes {
 
 impl Record {
     /// Counts a connection as opened.
-    pub fn open(metrics: &Arc<ConnectionMetrics>, facts: Facts) -> Self {
+    pub fn open(metrics: &Arc<ConnectionMetrics>, facts: Box<Facts>) -> Self {
         let labels = labels::of(&facts, ResponseFlag::None);
         metrics.opened(&labels);
         let (received, sent) = metrics.byte_counters(&labels);

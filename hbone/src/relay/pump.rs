@@ -41,7 +41,8 @@ pub(super) async fn pump(
     count: impl Fn(u64),
 ) -> Result<Ended, RelayError> {
     match forward(source, sink, watched, count).await {
-        Err(e) if e.is_unwanted() => discard(source, watched).await,
+        // Rare, and not to cost every connection room.
+        Err(e) if e.is_unwanted() => Box::pin(discard(source, watched)).await,
         result => result.map(|()| Ended::Finished),
     }
 }

@@ -1,6 +1,7 @@
 //! Port 15008: tunnels from other proxies (docs/wire.md, "Inbound").
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use hbone::identity::SpiffeId;
@@ -91,7 +92,8 @@ pub(super) async fn tunnel(peer: &Peer, incoming: Incoming) {
     let _listed = pod.live.add(record.facts(), permit.call().destination());
     let stop = Stop::default();
     let meter = record.from_server();
-    let ended = relay::tunnel(app, tunnel, &meter, stop.wanted(pod, &permit)).await;
+    let wanted = pin!(stop.wanted(pod, &permit));
+    let ended = relay::tunnel(app, tunnel, &meter, wanted).await;
     drop(meter);
     record.close(&outcome_of(ended, stop.reason()));
 }
@@ -119,7 +121,7 @@ async fn open(peer: &Peer, incoming: Incoming) -> Option<Opened> {
         incoming.refuse(StatusCode::SERVICE_UNAVAILABLE);
         return None;
     }
-    let facts = facts(peer, &incoming, &wanted);
+    let mut facts = facts(peer, &incoming, &wanted);
     let metrics = &pod.shared.metrics;
     let caller = Caller::authenticated(peer.identity.clone());
     let source = peer.address.ip();
@@ -136,7 +138,8 @@ async fn open(peer: &Peer, incoming: Incoming) -> Option<Opened> {
             return None;
         }
     };
-    let record = Record::open(metrics, Facts { policy: permit.policy().cloned(), ..facts });
+    facts.policy = permit.policy().cloned();
+    let record = Record::open(metrics, facts);
     match dial(pod, &wanted, &permit, source).await {
         Ok(app) => accept(incoming, wanted.workload(), record, permit, app),
         Err(failure) => {
@@ -174,7 +177,7 @@ fn refuse(peer: &Peer, incoming: Incoming, refused: &Refused) -> Option<Opened> 
     None
 }
 
-fn facts(peer: &Peer, incoming: &Incoming, wanted: &Inbound) -> Facts {
+fn facts(peer: &Peer, incoming: &Incoming, wanted: &Inbound) -> Box<Facts> {
     let shared = &peer.pod.shared;
     let snapshot = shared.state.snapshot();
     let workload = wanted.workload();
@@ -190,7 +193,7 @@ fn facts(peer: &Peer, incoming: &Incoming, wanted: &Inbound) -> Facts {
         let port = wanted.destination().port();
         served_service(&snapshot, workload, host, port).cloned()
     });
-    Facts {
+    Box::new(Facts {
         direction: Direction::Inbound,
         src_addr: peer.address,
         src_baggage: src_workload.is_none().then(|| Box::new(headers::Baggage::from_headers(map))),
@@ -203,5 +206,5 @@ fn facts(peer: &Peer, incoming: &Incoming, wanted: &Inbound) -> Facts {
         dst_workload: Some(Arc::clone(workload)),
         mutual_tls: true,
         policy: None,
-    }
+    })
 }

@@ -1,6 +1,7 @@
 //! Port 15001: what the pod's programs dial (docs/wire.md, "Outbound").
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use hbone::relay;
@@ -59,9 +60,9 @@ struct Call<'a> {
 
 impl Call<'_> {
     /// Opens the way that the decision names; another endpoint's if one does not answer.
-    async fn find_way(&self) -> Result<(Facts, Way), (Facts, Failure)> {
+    async fn find_way(&self) -> Result<(Box<Facts>, Way), (Box<Facts>, Failure)> {
         let mut tried: Vec<Arc<str>> = Vec::new();
-        let mut last: Option<(Facts, Failure)> = None;
+        let mut last: Option<(Box<Facts>, Failure)> = None;
         loop {
             let (next, way) = match self.decide(&tried).await {
                 Outbound::Hbone(to) | Outbound::Waypoint(to) => {
@@ -117,7 +118,7 @@ impl Call<'_> {
     }
 
     /// A tunnel to an endpoint or a waypoint.
-    async fn open(&self, to: Tunnel) -> Result<(Facts, Way), Box<(Facts, Failure)>> {
+    async fn open(&self, to: Tunnel) -> Result<(Box<Facts>, Way), Box<(Box<Facts>, Failure)>> {
         let mut facts = self.facts();
         facts.dst_addr = to.target;
         facts.hbone_addr = Some(to.authority.to_string());
@@ -149,34 +150,33 @@ impl Call<'_> {
     }
 
     /// A plain connection to what does not speak HBONE.
-    async fn plain(&self, to: Plain) -> Result<(Facts, Way), Box<(Facts, Failure)>> {
-        let facts = Facts {
-            dst_addr: to.target,
-            dst_service: to.service,
-            dst_workload: to.workload,
-            ..self.facts()
-        };
+    async fn plain(&self, to: Plain) -> Result<(Box<Facts>, Way), Box<(Box<Facts>, Failure)>> {
+        let mut facts = self.facts();
+        facts.dst_addr = to.target;
+        facts.dst_service = to.service;
+        facts.dst_workload = to.workload;
         match connect(self.pod, to.target, None, Peer::Remote).await {
             Ok(stream) => Ok((facts, Way::Plain(stream))),
             Err(failure) => Err(Box::new((facts, failure))),
         }
     }
 
-    async fn relay(&self, stream: TcpStream, facts: Facts, way: Way) {
+    async fn relay(&self, stream: TcpStream, facts: Box<Facts>, way: Way) {
         let pod = self.pod;
         let _listed = pod.live.add(&facts, self.dialled);
         let record = Record::open(&pod.shared.metrics, facts);
         let meter = record.from_client();
+        let killed = pin!(pod.killed());
         let ended = match way {
-            Way::Tunnel(tunnel) => relay::tunnel(stream, tunnel, &meter, pod.killed()).await,
-            Way::Plain(far) => relay::tcp(stream, far, &meter, pod.killed()).await,
+            Way::Tunnel(tunnel) => relay::tunnel(stream, tunnel, &meter, killed).await,
+            Way::Plain(far) => relay::tcp(stream, far, &meter, killed).await,
         };
         drop(meter);
         record.close(&outcome_of(ended, None));
     }
 
-    fn facts(&self) -> Facts {
-        Facts {
+    fn facts(&self) -> Box<Facts> {
+        Box::new(Facts {
             direction: Direction::Outbound,
             src_addr: self.peer,
             src_workload: Some(Arc::clone(self.source)),
@@ -189,7 +189,7 @@ impl Call<'_> {
             dst_identity: None,
             mutual_tls: false,
             policy: None,
-        }
+        })
     }
 
     fn headers(&self, service: Option<&Service>) -> HeaderMap {

@@ -1,6 +1,7 @@
 //! Port 15006: connections from outside of the mesh (docs/wire.md, "Plaintext inbound").
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use hbone::matching::Caller;
@@ -33,7 +34,7 @@ pub(super) async fn serve(pod: Arc<Pod>, taken: Taken) {
         Err(refused) => return early(Some(dialled), &refused),
     };
     let snapshot = pod.shared.state.snapshot();
-    let facts = facts(&snapshot, wanted.workload(), peer, dialled);
+    let mut facts = facts(&snapshot, wanted.workload(), peer, dialled);
     let metrics = &pod.shared.metrics;
     let permit = match wanted.authorize(&snapshot, Caller::anonymous(), peer.ip()) {
         Ok(permit) => permit,
@@ -42,7 +43,8 @@ pub(super) async fn serve(pod: Arc<Pod>, taken: Taken) {
             return Record::open(metrics, facts).close(&Failure::from(denied).outcome());
         }
     };
-    let record = Record::open(metrics, Facts { policy: permit.policy().cloned(), ..facts });
+    facts.policy = permit.policy().cloned();
+    let record = Record::open(metrics, facts);
     let app = match Box::pin(dial(&pod, &wanted, &permit, peer.ip())).await {
         Ok(app) => app,
         Err(failure) => {
@@ -53,7 +55,8 @@ pub(super) async fn serve(pod: Arc<Pod>, taken: Taken) {
     let _listed = pod.live.add(record.facts(), dialled);
     let stop = Stop::default();
     let meter = record.from_client();
-    let ended = relay::tcp(stream, app, &meter, stop.wanted(&pod, &permit)).await;
+    let wanted = pin!(stop.wanted(&pod, &permit));
+    let ended = relay::tcp(stream, app, &meter, wanted).await;
     drop(meter);
     record.close(&outcome_of(ended, stop.reason()));
 }
@@ -63,8 +66,8 @@ fn facts(
     workload: &Arc<Workload>,
     peer: SocketAddr,
     dialled: SocketAddr,
-) -> Facts {
-    Facts {
+) -> Box<Facts> {
+    Box::new(Facts {
         direction: Direction::Inbound,
         src_addr: peer,
         src_workload: snapshot.workload_at(&snapshot.here(peer.ip())).cloned(),
@@ -77,5 +80,5 @@ fn facts(
         dst_identity: None,
         mutual_tls: false,
         policy: None,
-    }
+    })
 }

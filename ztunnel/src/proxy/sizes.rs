@@ -13,10 +13,10 @@ fn of<A, B, F: Future>(_: impl Fn(A, B) -> F) -> usize {
 #[test]
 fn the_task_of_a_connection_has_a_bounded_size() {
     let tasks = [
-        ("an outbound connection", of(outbound::serve), 3720),
+        ("an outbound connection", of(outbound::serve), 2570),
         ("a connection that carries tunnels to us", of(inbound::serve), 9260),
-        ("an inbound tunnel", of(inbound::tunnel), 4100),
-        ("an inbound plaintext connection", of(plaintext::serve), 3730),
+        ("an inbound tunnel", of(inbound::tunnel), 2940),
+        ("an inbound plaintext connection", of(plaintext::serve), 2530),
     ];
     let grown: Vec<_> = tasks.iter().filter(|(_, bytes, bound)| bytes > bound).collect();
     assert!(grown.is_empty(), "task of, bytes, bound: {grown:?}");

@@ -23,8 +23,8 @@ impl Stop {
     }
 
     /// The policy that forbade it; none if the pod ended.
-    pub(super) fn reason(self) -> Option<Denied> {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn reason(&self) -> Option<Denied> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

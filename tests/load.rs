@@ -109,6 +109,9 @@ testbed::scenario! {
         assert!(web.chat(store.at4(7)).await.is_err(), "the fourth");
         let told = "connection reset: the pod has too many open (AMBIT_POD_MAX_CONNECTIONS)";
         store.ztunnel()?.logs(told).with("limit", 4).with("pod", "shop/store").await?;
+        let metrics = store.ztunnel()?.metrics().await?;
+        let reached = [("limit", "pod_connections")];
+        assert!(metrics.sum("ambit_ztunnel_limits_reached_total", &reached) >= 1.0);
         for chat in &mut open {
             chat.say("still there?").await?;
         }

@@ -16,7 +16,7 @@ use hbone::wire::workload::{Service, Workload};
 use prometheus_client::metrics::counter::Counter;
 use tracing::field::{DisplayValue, display};
 
-pub use metrics::{ConnectionMetrics, OpenSocket};
+pub use metrics::{ConnectionMetrics, Limit, OpenSocket};
 
 /// Which way a connection runs, seen from the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

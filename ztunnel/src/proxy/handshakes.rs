@@ -6,6 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::record::Limit;
+
 /// The handshakes of one pod. Beyond the pod's limit they wait; beyond a client's they are
 /// refused, since that client has shown no identity yet and may never.
 #[derive(Debug)]
@@ -36,11 +38,21 @@ impl Handshakes {
         Self { all, of_source, by_source: Mutex::default() }
     }
 
-    /// A turn for `source`; waits for the pod's limit. Cancel safe.
-    pub(super) async fn turn(&self, source: IpAddr) -> Result<Turn<'_>, TooMany> {
-        let source = self.count(source)?;
-        // It is never closed.
-        let all = self.all.acquire().await.ok();
+    /// A turn for `source`; waits for the pod's limit. `reached` hears of the limits that it
+    /// meets. Cancel safe.
+    pub(super) async fn turn(
+        &self,
+        source: IpAddr,
+        reached: impl Fn(Limit),
+    ) -> Result<Turn<'_>, TooMany> {
+        let source = self.count(source).inspect_err(|_| reached(Limit::SourceHandshakes))?;
+        let all = if let Ok(permit) = self.all.try_acquire() {
+            Some(permit)
+        } else {
+            reached(Limit::PodHandshakes);
+            // It is never closed.
+            self.all.acquire().await.ok()
+        };
         Ok(Turn { _all: all, _source: source })
     }
 

@@ -66,7 +66,8 @@ async fn handshake(
     taken: Taken,
 ) -> Result<(Peer, Stream, super::listener::Place), Failure> {
     let Taken { stream, peer: address, place } = taken;
-    let _turn = pod.handshakes.turn(address.ip()).await?;
+    let reached = |limit| pod.shared.metrics.limit_reached(limit);
+    let _turn = pod.handshakes.turn(address.ip(), reached).await?;
     let workload = pod.workload().await.ok_or(crate::decide::Refusal::UnknownSource)?;
     let identity = Pod::identity(&workload)
         .ok_or_else(|| crate::decide::Refusal::NoIdentity(Arc::clone(&workload.name)))?;

@@ -18,6 +18,7 @@ use super::handshakes::Handshakes;
 use super::live::Live;
 use super::{HBONE_PORT, OUTBOUND_PORT, PLAINTEXT_PORT, Shared};
 use super::{inbound, listener, outbound, plaintext};
+use crate::record::Limit;
 use crate::sockets::{InPod, Peer, Sockets};
 use crate::state::PodName;
 
@@ -173,6 +174,7 @@ impl Pod {
     /// Notes a connection refused at the pod's limit; one line for the first and then for
     /// each thousandth, so that a flood does not fill the log.
     pub(super) fn limit_reached(&self) {
+        self.shared.metrics.limit_reached(Limit::PodConnections);
         let before = self.refused.fetch_add(1, Ordering::Relaxed);
         if before.is_multiple_of(1000) {
             let limit = self.shared.config.pod_connections;

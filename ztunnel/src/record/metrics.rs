@@ -1,7 +1,8 @@
 //! The counters of connections.
 
+use hbone::brand::METRIC_PREFIX;
 use hbone::telemetry::{Reporter, ResponseFlag, TrafficLabels};
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -16,11 +17,39 @@ pub struct ConnectionMetrics {
     received: Family<TrafficLabels, Counter>,
     sent: Family<TrafficLabels, Counter>,
     sockets: Family<SocketLabels, Gauge>,
+    limits: Family<LimitLabels, Counter>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct SocketLabels {
     reporter: Reporter,
+}
+
+/// A limit of one pod that was reached (docs/operations.md, "Limits").
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+pub enum Limit {
+    /// Connections of a pod: what is beyond is reset.
+    PodConnections,
+    /// Handshakes of a pod: what is beyond waits.
+    PodHandshakes,
+    /// Handshakes of one client: what is beyond is reset.
+    SourceHandshakes,
+}
+
+impl EncodeLabelValue for Limit {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
+        let text = match self {
+            Self::PodConnections => "pod_connections",
+            Self::PodHandshakes => "pod_handshakes",
+            Self::SourceHandshakes => "source_handshakes",
+        };
+        EncodeLabelValue::encode(&text, encoder)
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LimitLabels {
+    limit: Limit,
 }
 
 /// Counts one open socket for as long as it lives.
@@ -48,6 +77,11 @@ impl ConnectionMetrics {
             registry.register(format!("istio_tcp_{name}"), help, family.clone());
         }
         registry.register("istio_tcp_sockets_open", "Sockets open now", m.sockets.clone());
+        registry.register(
+            format!("{METRIC_PREFIX}_ztunnel_limits_reached"),
+            "Connections and handshakes that met a limit of their pod",
+            m.limits.clone(),
+        );
         m
     }
 
@@ -56,6 +90,11 @@ impl ConnectionMetrics {
         let gauge = self.sockets.get_or_create_owned(&SocketLabels { reporter });
         gauge.inc();
         OpenSocket(gauge)
+    }
+
+    /// A limit was reached.
+    pub fn limit_reached(&self, limit: Limit) {
+        self.limits.get_or_create(&LimitLabels { limit }).inc();
     }
 
     pub(super) fn opened(&self, labels: &TrafficLabels) {

@@ -119,11 +119,11 @@ fn every_scene_is_verified_and_no_process_stays() {
 #[test]
 fn a_person_presses_ctrl_c_and_everything_is_gone() {
     let mut demo = Demo::start("stays", &["--scene", "start"]);
-    assert!(!demo.left().is_empty(), "the mark is of no use");
     let directory = demo.says("/namespace.shop.yaml");
     let directory = Path::new(directory.trim()).ancestors().nth(2).expect("a parent").to_owned();
     assert!(directory.join("manifests").is_dir(), "{} is not there", directory.display());
     demo.says("/logs/");
+    assert!(!demo.left().is_empty(), "the mark is of no use");
     // As a terminal does it: to every process of the group.
     let group = format!("-{}", demo.child.id());
     let sent = Command::new("kill").args(["-INT", "--", &group]).status().expect("kill(1)");

@@ -6,6 +6,8 @@ use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use hbone::serve::{MetricsPage, Server as AdminServer};
 use hbone::wire::pb::ambit::node::v1::node_service_server::NodeServiceServer;
 use hbone::wire::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
@@ -39,6 +41,7 @@ use crate::node::service::Nodes;
 use crate::node::watch::Reported;
 use crate::source::Update;
 use crate::source::directory::{self, Directory};
+use crate::source::kubernetes::{self, Kubernetes};
 use crate::source::read::Context;
 use crate::state::StateDir;
 use crate::status::{self, Board};
@@ -83,8 +86,8 @@ impl App {
         let certificate = ServerCert::new(parts.root.clone(), names)?;
         let stop = CancellationToken::new();
 
-        let directory = Directory::open(&config.directory, parts.context(), &parts.state)?;
         let (updates, source) = mpsc::channel(4);
+        let reading = parts.source(&config, updates).await?;
         let (reported, reports) = mpsc::channel(256);
         let mut registry = Registry::default();
         let services = parts.services(&config, reported, &mut registry);
@@ -102,12 +105,11 @@ impl App {
                 warn!(%error, "serving ended");
             }
         });
-        info!(%address, admin = %admin_address, directory = %config.directory.display(),
-            "control plane listens");
+        info!(%address, admin = %admin_address, "control plane listens");
         let (board, state) = (parts.board.clone(), parts.state.clone());
         let root_pem = parts.root.pem().to_owned();
         let tasks = vec![
-            tokio::spawn(directory::run(directory, updates)),
+            tokio::spawn(reading),
             tokio::spawn(parts.run(source, reports)),
             tokio::spawn(status::write(board.clone(), state)),
             tokio::spawn(certificate.keep()),
@@ -180,6 +182,7 @@ struct Parts {
     /// The reports of each machine, as they are on disk.
     reports: BTreeMap<String, Reports>,
     mesh_config: Key,
+    kubernetes: bool,
 }
 
 impl Parts {
@@ -208,11 +211,28 @@ impl Parts {
             board: Board::default(),
             reports,
             mesh_config: Key::new(&config.system_namespace, "istio"),
+            kubernetes: config.kubernetes,
         })
     }
 
     fn context(&self) -> Context {
         Context { mesh_config: self.mesh_config.clone() }
+    }
+
+    /// What reads the objects, to be spawned.
+    async fn source(
+        &self,
+        config: &Config,
+        updates: mpsc::Sender<Update>,
+    ) -> Result<BoxFuture<'static, ()>> {
+        if config.kubernetes {
+            let kubeconfig = config.kubeconfig.as_deref();
+            let server = Kubernetes::new(kubeconfig, self.context()).await?;
+            return Ok(kubernetes::run(server, updates).boxed());
+        }
+        info!(directory = %config.directory.display(), "objects come from a directory");
+        let directory = Directory::open(&config.directory, self.context(), &self.state)?;
+        Ok(directory::run(directory, updates).boxed())
     }
 
     fn services(
@@ -281,7 +301,11 @@ impl Parts {
         mut source: mpsc::Receiver<Update>,
         mut reports: mpsc::Receiver<Reported>,
     ) {
-        let deployer = Deployer::new(Leases::load(self.state.clone()));
+        let deployer = if self.kubernetes {
+            Deployer::idle()
+        } else {
+            Deployer::new(Leases::load(self.state.clone()))
+        };
         let (tables, board) = (self.tables.clone(), self.board.clone());
         let mut engine = Engine::new(self.world.clone(), tables, board, deployer);
         let mut batch = Vec::new();

@@ -37,6 +37,15 @@ pub struct Config {
     #[arg(long, env = "CONTROL_DIRECTORY", default_value = "/etc/ambit/mesh")]
     pub directory: PathBuf,
 
+    /// Read objects from a Kubernetes API server instead of a directory: that of --kubeconfig,
+    /// or of the cluster that this runs in.
+    #[arg(long, env = "CONTROL_KUBERNETES")]
+    pub kubernetes: bool,
+
+    /// How to reach the API server; without it, as a pod does. Used with --kubernetes.
+    #[arg(long, env = "CONTROL_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
     /// State directory: root certificate and key, tokens, last good objects, status. Keep it
     /// over restarts, and keep it private.
     #[arg(long, global = true, env = "CONTROL_STATE", default_value = "/var/lib/ambit/control")]
@@ -124,6 +133,8 @@ impl Config {
         let hour = Duration::from_hours(1);
         Self {
             directory,
+            kubernetes: false,
+            kubeconfig: None,
             state,
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 15012),
             admin: admin(),

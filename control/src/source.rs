@@ -5,10 +5,12 @@
 //! - [`read`]: raw objects to the checked ones of the model
 //! - [`files`]: which file holds what, and what is in force
 //! - [`directory`]: the watched directory
+//! - [`kubernetes`]: the watched API server
 
 pub mod directory;
 pub mod document;
 pub mod files;
+pub mod kubernetes;
 pub mod read;
 pub mod watch;
 

@@ -17,6 +17,10 @@ const GO: (u32, u32) = (1, 26);
 /// The module folders.
 const MODULES: [&str; 4] = ["kubernetes", "containerd", "etcd", "coredns"];
 
+/// Kinds of the Gateway API that tests use, as their files are named.
+const GATEWAY_API: [&str; 5] =
+    ["gatewayclasses", "gateways", "httproutes", "grpcroutes", "referencegrants"];
+
 /// Where the programs are.
 #[derive(Clone, Debug)]
 pub struct Binaries(PathBuf);
@@ -32,13 +36,56 @@ impl Binaries {
             build(&source.join("programs").join(module), &folder, module, say)
                 .with_context(|| format!("building {module}"))?;
         }
+        definitions(&source.join("programs/definitions"), &folder.join("definitions"))
+            .context("the definitions of the Gateway API")?;
         Ok(Self(folder.join("bin")))
+    }
+
+    /// The definitions of the Gateway API's kinds, standard channel.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn gateway_api(&self) -> anyhow::Result<String> {
+        let folder = self.0.with_file_name("definitions");
+        let mut text = String::new();
+        for kind in GATEWAY_API {
+            let file = folder.join(format!("gateway.networking.k8s.io_{kind}.yaml"));
+            text += &std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+            text += "\n---\n";
+        }
+        Ok(text)
     }
 
     /// The program of this name.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
+}
+
+/// Copies the definitions out of their module, once for each version.
+fn definitions(source: &Path, folder: &Path) -> anyhow::Result<()> {
+    let (stamp, wanted) = (folder.with_extension("stamp"), stamp_of(source)?);
+    if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    check_go()?;
+    let go = |args: &[&str]| -> anyhow::Result<String> {
+        let output = Command::new("go").current_dir(source).args(args).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "go {}: {said}", args.join(" "));
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let module = "sigs.k8s.io/gateway-api";
+    go(&["mod", "download", module])?;
+    let from = go(&["list", "-m", "-f", "{{.Dir}}", module])?;
+    std::fs::create_dir_all(folder)?;
+    for file in std::fs::read_dir(Path::new(&from).join("config/crd/standard"))? {
+        let file = file?;
+        // Read and written: files of a module cannot be written to, copies neither.
+        std::fs::write(folder.join(file.file_name()), std::fs::read(file.path())?)?;
+    }
+    std::fs::write(&stamp, wanted)?;
+    Ok(())
 }
 
 fn build(source: &Path, folder: &Path, module: &str, say: &dyn Fn(&str)) -> anyhow::Result<()> {

@@ -1,0 +1,138 @@
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::*;
+use crate::model::object::Key;
+
+fn watched(kind: Kind) -> Watched {
+    *ALL.iter().find(|watched| watched.kind == kind).expect("a watched kind")
+}
+
+fn object(value: Value) -> DynamicObject {
+    serde_json::from_value(value).expect("an object")
+}
+
+fn service(name: &str, port: u16) -> DynamicObject {
+    object(json!({
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": port}]},
+    }))
+}
+
+fn name(name: &str) -> ObjectRef {
+    ObjectRef::new(Kind::Service, "shop", name)
+}
+
+/// Everything was listed and found empty.
+fn empty() -> Held {
+    let mut held = Held::new(Context { mesh_config: Key::new("istio-system", "istio") });
+    assert!(held.update().is_none());
+    for watched in ALL {
+        held.list_begins(watched);
+        held.list_is_complete(watched);
+    }
+    let update = held.update().expect("the first state");
+    assert!(update.synced && update.changes.is_empty());
+    held
+}
+
+/// Which objects an update brings (`+`) and takes (`-`).
+fn changed(held: &mut Held) -> Vec<String> {
+    let changes = held.update().map(|update| update.changes).unwrap_or_default();
+    let sign = |object: &Option<Object>| if object.is_some() { '+' } else { '-' };
+    changes.iter().map(|(name, object)| format!("{}{}", sign(object), name.name)).collect()
+}
+
+#[test]
+fn nothing_is_told_before_every_kind_is_known() {
+    let mut held = Held::new(Context { mesh_config: Key::new("istio-system", "istio") });
+    let (last, others) = ALL.split_last().expect("kinds");
+    for watched in others {
+        held.list_begins(*watched);
+        held.list_is_complete(*watched);
+        assert!(held.update().is_none(), "{watched}");
+    }
+    assert!(held.is_unknown(*last, Instant::now()), "a kind without definition is empty");
+    assert!(held.update().is_some_and(|update| update.synced));
+}
+
+#[test]
+fn a_new_list_changes_only_what_differs_and_only_when_it_is_complete() {
+    let (mut held, services) = (empty(), watched(Kind::Service));
+    held.list_begins(services);
+    for name in ["a", "b", "c"] {
+        held.listed(services, service(name, 80));
+    }
+    held.list_is_complete(services);
+    assert_eq!(changed(&mut held), ["+a", "+b", "+c"]);
+    // The watch was lost: b has changed and c is gone.
+    held.list_begins(services);
+    held.listed(services, service("a", 80));
+    held.listed(services, service("b", 81));
+    assert_eq!(changed(&mut held), ["+b"], "nothing is gone before the list is complete");
+    held.list_is_complete(services);
+    assert_eq!(changed(&mut held), ["-c"]);
+}
+
+#[test]
+fn a_list_that_breaks_takes_nothing_away() {
+    let (mut held, services) = (empty(), watched(Kind::Service));
+    held.apply(services, service("a", 80));
+    held.apply(services, service("b", 80));
+    assert_eq!(changed(&mut held), ["+a", "+b"]);
+    held.list_begins(services);
+    held.listed(services, service("a", 80));
+    held.list_begins(services);
+    held.listed(services, service("b", 80));
+    held.listed(services, service("a", 80));
+    held.list_is_complete(services);
+    assert!(changed(&mut held).is_empty());
+}
+
+#[test]
+fn an_object_that_cannot_be_read_keeps_its_last_good_version_and_is_told() {
+    let (mut held, services) = (empty(), watched(Kind::Service));
+    held.apply(services, service("a", 80));
+    changed(&mut held);
+    let wrong = json!({
+        "metadata": {"name": "a", "namespace": "shop"}, "spec": {"ports": "many"},
+    });
+    held.apply(services, object(wrong));
+    let update = held.update().expect("a problem");
+    assert!(update.changes.is_empty());
+    let problem = update.problems.first().expect("a problem");
+    assert_eq!((problem.object.as_str(), problem.field.as_str()), ("Service shop/a", "spec.ports"));
+    assert!(problem.message.contains("last good version"), "{}", problem.message);
+    held.apply(services, service("a", 80));
+    assert!(held.update().expect("the problem is over").problems.is_empty());
+    held.delete(services, "shop", "a");
+    assert_eq!(changed(&mut held), ["-a"]);
+    assert!(!held.objects.contains_key(&name("a")));
+}
+
+#[test]
+fn a_definition_that_is_missing_for_a_moment_takes_nothing_away() {
+    let (mut held, services) = (empty(), watched(Kind::Service));
+    held.apply(services, service("a", 80));
+    changed(&mut held);
+    let now = Instant::now();
+    assert!(held.is_unknown(services, now));
+    assert!(!held.is_unknown(services, now + Duration::from_secs(5)), "told once");
+    assert!(changed(&mut held).is_empty());
+    held.is_unknown(services, now + UNKNOWN);
+    assert_eq!(changed(&mut held), ["-a"]);
+}
+
+#[test]
+fn what_controllers_say_of_a_route_is_no_mistake_of_its_author() {
+    let (mut held, routes) = (empty(), watched(Kind::HTTPRoute));
+    let route = json!({
+        "metadata": {"name": "a", "namespace": "shop"},
+        "spec": {"parentRefs": [{"group": "", "kind": "Service", "name": "web"}]},
+        "status": {"parents": []},
+    });
+    held.apply(routes, object(route));
+    let update = held.update().expect("an object");
+    assert!(update.problems.is_empty(), "{:?}", update.problems);
+}

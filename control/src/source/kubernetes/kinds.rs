@@ -1,0 +1,83 @@
+//! The kinds that are watched, and by which names the API server has them.
+
+use std::fmt;
+
+use kube::Client;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
+
+use crate::model::object::Kind;
+use crate::source::read::Context;
+
+/// One watched kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Watched {
+    /// The model's kind.
+    pub(super) kind: Kind,
+    group: &'static str,
+    name: &'static str,
+    plural: &'static str,
+}
+
+const fn of(kind: Kind, group: &'static str, name: &'static str, plural: &'static str) -> Watched {
+    Watched { kind, group, name, plural }
+}
+
+const GATEWAY: &str = "gateway.networking.k8s.io";
+const SECURITY: &str = "security.istio.io";
+
+/// All of them, each in version v1.
+pub(super) const ALL: [Watched; 12] = [
+    of(Kind::Namespace, "", "Namespace", "namespaces"),
+    of(Kind::Node, "", "Node", "nodes"),
+    of(Kind::Pod, "", "Pod", "pods"),
+    of(Kind::ServiceAccount, "", "ServiceAccount", "serviceaccounts"),
+    of(Kind::Service, "", "Service", "services"),
+    of(Kind::EndpointSlice, "discovery.k8s.io", "EndpointSlice", "endpointslices"),
+    of(Kind::GatewayClass, GATEWAY, "GatewayClass", "gatewayclasses"),
+    of(Kind::Gateway, GATEWAY, "Gateway", "gateways"),
+    of(Kind::HTTPRoute, GATEWAY, "HTTPRoute", "httproutes"),
+    of(Kind::AuthorizationPolicy, SECURITY, "AuthorizationPolicy", "authorizationpolicies"),
+    of(Kind::PeerAuthentication, SECURITY, "PeerAuthentication", "peerauthentications"),
+    of(Kind::MeshConfig, "", "ConfigMap", "configmaps"),
+];
+
+impl Watched {
+    fn resource(self) -> ApiResource {
+        let gvk = GroupVersionKind::gvk(self.group, "v1", self.name);
+        ApiResource::from_gvk_with_plural(&gvk, self.plural)
+    }
+
+    /// The objects of all namespaces.
+    pub(super) fn api(self, client: Client) -> Api<DynamicObject> {
+        Api::all_with(client, &self.resource())
+    }
+
+    /// The only object that is wanted, as a field selector.
+    pub(super) fn only(self, context: &Context) -> Option<String> {
+        let key = &context.mesh_config;
+        (self.kind == Kind::MeshConfig)
+            .then(|| format!("metadata.name={},metadata.namespace={}", key.name, key.namespace))
+    }
+
+    /// Whether its status is a part of the desired state: where pods run and how they are.
+    pub(super) fn has_status_of_use(self) -> bool {
+        self.group.is_empty()
+    }
+
+    /// `apiVersion` and `kind`, which items of a list lack.
+    pub(super) fn version_and_kind(self) -> (String, &'static str) {
+        let version =
+            if self.group.is_empty() { "v1".to_owned() } else { format!("{}/v1", self.group) };
+        (version, self.name)
+    }
+}
+
+impl fmt::Display for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.group.is_empty() {
+            f.write_str(self.plural)
+        } else {
+            write!(f, "{}.{}", self.plural, self.group)
+        }
+    }
+}

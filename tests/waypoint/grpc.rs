@@ -122,9 +122,8 @@ impl Stream {
     }
 
     /// The path of its requests.
-    pub(crate) fn path(&self) -> &'static str {
-        "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
-    }
+    pub(crate) const PATH: &'static str =
+        "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
 
     /// Sends a message, and gets it back.
     pub(crate) async fn ping(&mut self, text: &str) -> anyhow::Result<()> {

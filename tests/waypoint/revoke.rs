@@ -96,7 +96,7 @@ testbed::scenario! {
         goes_on(&mut kept_film).await?;
 
         // Each says who ended it.
-        for path in ["/film", denied.path()] {
+        for path in ["/film", Stream::PATH] {
             mesh.node("node-b")?.logs("request").with("path", path)
                 .with("src.identity", web.identity())
                 .with("response_code_details", "policy_changed")

@@ -15,7 +15,7 @@ const AMBIT: &str = env!("CARGO_BIN_EXE_ambit");
 struct Store {
     mesh: Mesh,
     web: MeshPod,
-    store: MeshPod,
+    server: MeshPod,
     asked: Asked,
 }
 
@@ -30,7 +30,7 @@ impl Store {
         mesh.use_waypoint("shop", Some("waypoint"))?;
         mesh.has_waypoint(&store, true).await?;
         mesh.has_service(&service).await?;
-        Ok(Self { mesh, web, store, asked })
+        Ok(Self { mesh, web, server: store, asked })
     }
 
     /// Puts rules in force; a rule for `/ready` says when they are.
@@ -88,7 +88,7 @@ testbed::scenario! {
             rule("/request", json!({"timeouts": {"request": "300ms"}})),
             rule("/try", json!({"timeouts": {"request": "10s", "backendRequest": "300ms"}})),
         ]).await?;
-        let application = shop.store.at4(8080).to_string();
+        let application = shop.server.at4(8080).to_string();
         for (path, hop, reason, details) in [
             ("/request", "waypoint", "the request took longer than 300ms",
                 "upstream_response_timeout"),
@@ -118,7 +118,7 @@ testbed::scenario! {
 
     async fn a_failing_backend_is_tried_again_until_it_answers(bed: Testbed) -> anyhow::Result<()> {
         let shop = Store::open(&bed, |path, nth| match (path, nth) {
-            ("/busy", 1 | 2) | ("/never", _) | ("/unlisted", _) => Answer::Status(503),
+            ("/busy", 1 | 2) | ("/never" | "/unlisted", _) => Answer::Status(503),
             ("/broken", 1 | 2) => Answer::HangUp,
             ("/late", 1) => Answer::Silence,
             _ => Answer::Status(200),

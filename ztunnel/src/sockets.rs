@@ -26,8 +26,8 @@ pub type Opening<'a> = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send
 /// Who is at the other end of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// A program in the pod. The way to it is the pod's loopback: it cannot vanish unnoticed,
-    /// and nothing is gained by pacing what is sent to it.
+    /// A program in the pod, or behind one of its virtual interfaces: nothing is gained by
+    /// pacing what is sent to it.
     Application,
     /// Anybody, over the network.
     Remote,
@@ -106,9 +106,17 @@ impl InPod {
         Ok(socket)
     }
 
+    fn keep_alive(&self, socket: &Socket) -> io::Result<()> {
+        self.options.keepalive.as_ref().map_or(Ok(()), |how| socket.set_tcp_keepalive(how))
+    }
+
     fn outgoing(&self, to: SocketAddr, from: Option<IpAddr>, peer: Peer) -> io::Result<TcpSocket> {
         let socket = self.socket(Domain::for_address(to))?;
-        data_options(&socket, &self.options, peer)?;
+        data_options(&socket, peer)?;
+        // Dialled over loopback, a program cannot vanish unnoticed.
+        if peer == Peer::Remote {
+            self.keep_alive(&socket)?;
+        }
         if let Some(from) = from {
             spoof(&socket, from)?;
         }
@@ -128,7 +136,8 @@ impl Sockets for InPod {
             other => other?,
         };
         // Accepted sockets inherit them.
-        data_options(&socket, &self.options, peers)?;
+        data_options(&socket, peers)?;
+        self.keep_alive(&socket)?;
         socket.listen(BACKLOG)?;
         TcpListener::from_std(socket.into())
     }
@@ -151,17 +160,12 @@ impl Dial for InPod {
 const LOOPBACK_CONGESTION: &[u8] = b"reno";
 
 /// Options of a socket that carries data, and of a listener for those that it accepts.
-fn data_options(socket: &Socket, options: &SocketOptions, peer: Peer) -> io::Result<()> {
-    socket.set_tcp_nodelay(true)?;
-    match (peer, &options.keepalive) {
-        (Peer::Application, _) => {
-            // It only saves time.
-            let _ = socket.set_tcp_congestion(LOOPBACK_CONGESTION);
-            Ok(())
-        }
-        (Peer::Remote, Some(keepalive)) => socket.set_tcp_keepalive(keepalive),
-        (Peer::Remote, None) => Ok(()),
+fn data_options(socket: &Socket, peer: Peer) -> io::Result<()> {
+    if peer == Peer::Application {
+        // It only saves time.
+        let _ = socket.set_tcp_congestion(LOOPBACK_CONGESTION);
     }
+    socket.set_tcp_nodelay(true)
 }
 
 /// Where a redirected connection was going; its local address if nothing redirected it.

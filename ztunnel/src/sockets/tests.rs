@@ -46,6 +46,18 @@ async fn sockets_belong_to_the_pod_and_both_families_reach_the_listener() {
 }
 
 #[tokio::test]
+async fn programs_behind_a_virtual_interface_are_watched_too() {
+    let sockets = sockets();
+    let listener = sockets.listen(15_001, Peer::Application).expect("listen");
+    let to = (Ipv4Addr::LOCALHOST, 15_001).into();
+    let (_near, far) =
+        tokio::join!(sockets.connect(to, None, Peer::Application), listener.accept());
+    let far = far.expect("accept").0;
+    assert!(SockRef::from(&far).keepalive().expect("option"));
+    assert!(SockRef::from(&far).tcp_congestion().expect("option").starts_with(LOOPBACK_CONGESTION));
+}
+
+#[tokio::test]
 async fn a_successor_can_listen_beside_its_predecessor() {
     let sockets = sockets();
     let _first = sockets.listen(15006, Peer::Remote).expect("listen");
@@ -67,6 +79,7 @@ async fn a_spoofed_connection_comes_from_the_address_it_was_told() {
     let (near, far) =
         tokio::join!(sockets.connect(to, Some(from), Peer::Application), listener.accept());
     let near = near.expect("connect");
+    assert!(!SockRef::from(&near).keepalive().expect("option"), "over loopback");
     assert_eq!(canonical(far.expect("accept").1).ip(), from);
     let congestion = SockRef::from(&near).tcp_congestion().expect("option");
     assert!(congestion.starts_with(LOOPBACK_CONGESTION));

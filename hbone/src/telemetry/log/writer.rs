@@ -12,8 +12,9 @@ const QUEUE: usize = 1024;
 const MAX_LINE: usize = 16 << 10;
 /// Most bytes of one write, give or take a line.
 const BATCH: usize = 64 << 10;
-/// Pause between two writes; the first line after a quiet time does not wait.
-const GATHER: Duration = Duration::from_millis(5);
+/// Pause between two writes; the first line after a quiet time does not wait. Short, since
+/// more than [`QUEUE`] lines in a pause would be dropped.
+const GATHER: Duration = Duration::from_millis(1);
 /// How long an exiting program waits for its last lines.
 const FLUSH: Duration = Duration::from_secs(1);
 

@@ -85,12 +85,8 @@ async fn next_or_broken(
 /// which is what the source waits for, has ended.
 async fn discard<S: Source>(source: &mut S, other_runs: &AtomicBool) -> Result<Ended, RelayError> {
     // Whoever ends the other direction polls this one afterwards.
-    let other_ended =
-        poll_fn(
-            |_| {
-                if other_runs.load(Ordering::Relaxed) { Poll::Pending } else { Poll::Ready(()) }
-            },
-        );
+    let runs = || other_runs.load(Ordering::Relaxed);
+    let other_ended = poll_fn(|_| if runs() { Poll::Pending } else { Poll::Ready(()) });
     let patience = async {
         other_ended.await;
         tokio::time::sleep(S::LINGER).await;

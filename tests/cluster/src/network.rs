@@ -44,8 +44,7 @@ pub fn node(plan: &Plan, name: &str, addresses: Addresses) -> anyhow::Result<Net
         "link set lo up\naddr add {v4}/24 dev eth0\naddr add {v6}/64 dev eth0 nodad\n\
          link set eth0 up\nroute add default via {GATEWAY}\nroute add default via {GATEWAY6}\n"
     );
-    for (other, theirs) in plan.addressed().filter(|(other, _)| *other != name) {
-        let _ = other;
+    for (_, theirs) in plan.addressed().filter(|(other, _)| *other != name) {
         lines += &routes(theirs);
     }
     ip::batch(name, &lines)?;

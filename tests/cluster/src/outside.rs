@@ -89,8 +89,10 @@ impl Outside {
         let log = self.file("log");
         let mut child = self.start(nodes, &log)?;
         self.follow(&mut child, &log)?;
-        self.wire()?;
-        self.write_kubeconfig()?;
+        if let Err(error) = self.wire().and_then(|()| self.write_kubeconfig()) {
+            self.down()?;
+            return Err(error);
+        }
         println!("export KUBECONFIG={}", self.kubeconfig().display());
         Ok(())
     }
@@ -131,6 +133,10 @@ impl Outside {
         let first = self.sandbox().context("the sandbox is gone")?.first.to_string();
         let (ours, theirs) = self.addresses();
         let name = self.interface();
+        let taken =
+            Command::new("ip").args(["-o", "addr", "show", "to", &ours.to_string()]).output()?;
+        let taken = String::from_utf8_lossy(&taken.stdout).into_owned();
+        ensure!(taken.is_empty(), "{ours} is taken; choose another --name: {}", taken.trim());
         let (ours, theirs) = (format!("{ours}/30"), format!("{theirs}/30"));
         let ip = |args: &[&str]| -> anyhow::Result<()> {
             let status = Command::new("ip").args(args).status().context("ip: install iproute2")?;

@@ -9,6 +9,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
 /// How long the whole demo may take on a busy machine; alone it takes a minute at most.
 const SHOW: Duration = Duration::from_mins(3);
 /// How long clean-up may take.
@@ -125,9 +128,8 @@ fn a_person_presses_ctrl_c_and_everything_is_gone() {
     demo.says("/logs/");
     assert!(!demo.left().is_empty(), "the mark is of no use");
     // As a terminal does it: to every process of the group.
-    let group = format!("-{}", demo.child.id());
-    let sent = Command::new("kill").args(["-INT", "--", &group]).status().expect("kill(1)");
-    assert!(sent.success());
+    let group = Pid::from_raw(demo.child.id().cast_signed());
+    killpg(group, Signal::SIGINT).expect("a process group of its own");
     let status = demo.ends();
     assert!(status.success(), "every scene was verified before: {status}");
     demo.left_nothing();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use testbed::mesh::{Deployed, Mesh, MeshPod, PATIENCE};
 use testbed::{Process, Testbed, eventually};
 
@@ -101,6 +102,24 @@ impl Steady {
     }
 }
 
+/// Kills one of a waypoint's instances.
+fn kill_one(waypoint: &Deployed) -> anyhow::Result<Pid> {
+    let one = *waypoint.processes().first().expect("two run");
+    kill(one, Signal::SIGKILL)?;
+    Ok(one)
+}
+
+/// Waits until two instances serve again, and the killed one is not among them.
+async fn is_replaced(waypoint: &Deployed, killed: Pid) -> anyhow::Result<()> {
+    eventually("another takes its place", PATIENCE, async || {
+        let now = waypoint.processes();
+        now.len() == 2 && !now.contains(&killed)
+    })
+    .await?;
+    waypoint.ready(2).await?;
+    Ok(())
+}
+
 testbed::scenario! {
     async fn a_label_comes_and_goes_under_traffic_without_a_lost_request(
         bed: Testbed
@@ -161,18 +180,11 @@ testbed::scenario! {
         shop.mesh.use_waypoint("shop", Some("waypoint"))?;
         shop.mesh.has_waypoint(&shop.store, true).await?;
         shop.answers("served", Some(200)).await?;
-        let before = waypoint.processes();
-        let killed = *before.first().expect("two run");
-        kill(killed, Signal::SIGKILL)?;
+        let killed = kill_one(&waypoint)?;
         eventually("served within a second", Duration::from_secs(1), async || {
             shop.status().await.ok() == Some(Some(200))
         }).await?;
-        eventually("another takes its place", PATIENCE, async || {
-            let now = waypoint.processes();
-            now.len() == 2 && !now.contains(&killed)
-        }).await?;
-        waypoint.ready(2).await?;
-        Ok(())
+        is_replaced(&waypoint, killed).await
     }
 
     async fn a_waypoint_outlives_its_supervisor_unless_nobody_wants_it(
@@ -202,14 +214,8 @@ testbed::scenario! {
         waypoint.ready(2).await?;
         assert_eq!(shop.status().await?, Some(200));
         assert_eq!(waypoint.processes(), before, "the same instances");
-        let killed = *before.first().expect("two run");
-        kill(killed, Signal::SIGKILL)?;
-        eventually("another takes its place", PATIENCE, async || {
-            let now = waypoint.processes();
-            now.len() == 2 && !now.contains(&killed)
-        }).await?;
-        waypoint.ready(2).await?;
-        Ok(())
+        let killed = kill_one(&waypoint)?;
+        is_replaced(&waypoint, killed).await
     }
 
     async fn a_waypoint_stays_where_it_is_when_control_comes_back(

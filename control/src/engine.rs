@@ -278,4 +278,4 @@ impl Rollout {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,51 +1,13 @@
-use std::sync::{Arc, RwLock};
-
 use super::*;
-use crate::engine::{Engine, Tables};
+use crate::engine::tests::mesh::Mesh;
 use crate::model::report::Report;
-use crate::model::world::Site;
-use crate::source::Update;
-use crate::source::files::Files;
-use crate::source::read::Context;
-use crate::status::{Board, Condition};
+use crate::status::Condition;
 
 const NODE: &str = "apiVersion: v1\nkind: Node\nmetadata: {name: node-a, annotations: {ambit.dev/waypoint-addresses: 10.1.0.240/28}}\n";
 const GATEWAY: &str = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: waypoint, namespace: shop}\nspec: {gatewayClassName: ambit-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}\n";
 const OWN_POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: mine, namespace: shop, labels: {gateway.networking.k8s.io/gateway-name: waypoint}}\nspec: {nodeName: node-a, containers: []}\nstatus: {podIP: 10.1.0.9}\n";
 
-struct Mesh {
-    files: Files,
-    engine: Engine,
-    tables: Tables,
-    world: Arc<RwLock<World>>,
-    board: Board,
-}
-
 impl Mesh {
-    fn new() -> Self {
-        let site = Site {
-            cluster: "c".to_owned(),
-            network: String::new(),
-            system_namespace: "istio-system".to_owned(),
-            domain: "cluster.local".to_owned(),
-        };
-        let (tables, board) = (Tables::default(), Board::default());
-        let world = Arc::new(RwLock::new(World::new(site)));
-        let engine = Engine::new(world.clone(), tables.clone(), board.clone(), Deployer::default());
-        let context = Context { mesh_config: Key::new("istio-system", "istio") };
-        Self { files: Files::new(context), engine, tables, world, board }
-    }
-
-    fn set(&mut self, file: &str, yaml: &str) {
-        let changes = self.files.set(file, yaml);
-        self.engine.update(Update { changes, problems: Vec::new(), synced: true });
-    }
-
-    fn remove(&mut self, file: &str) {
-        let changes = self.files.remove(file);
-        self.engine.update(Update { changes, problems: Vec::new(), synced: true });
-    }
-
     /// The pods that node-a hears of.
     fn pods(&self) -> Vec<String> {
         self.tables.node_pods.group("node-a").iter().map(|(name, _)| name.to_string()).collect()

@@ -1,39 +1,8 @@
 use super::*;
 use crate::model::object::Kind;
-use crate::model::world::Site;
-use crate::source::files::Files;
-use crate::source::read::Context;
+use mesh::Mesh;
 
-struct Mesh {
-    files: Files,
-    engine: Engine,
-    tables: Tables,
-}
-
-impl Mesh {
-    fn new() -> Self {
-        let site = Site {
-            cluster: "c".to_owned(),
-            network: String::new(),
-            system_namespace: "istio-system".to_owned(),
-            domain: "cluster.local".to_owned(),
-        };
-        let tables = Tables::default();
-        let world = Arc::new(RwLock::new(World::new(site)));
-        let engine = Engine::new(world, tables.clone(), Board::default(), Deployer::default());
-        let context = Context { mesh_config: Key::new("istio-system", "istio") };
-        Self { files: Files::new(context), engine, tables }
-    }
-
-    fn set(&mut self, file: &str, yaml: &str) {
-        let changes = self.files.set(file, yaml);
-        self.update(changes);
-    }
-
-    fn update(&mut self, changes: Vec<(ObjectRef, Option<Object>)>) {
-        self.engine.update(Update { changes, problems: Vec::new(), synced: true });
-    }
-}
+pub(crate) mod mesh;
 
 fn pod(name: &str, app: &str) -> String {
     format!(

@@ -10,6 +10,8 @@ pub mod gateway;
 pub mod policy;
 pub mod provider;
 pub mod route;
+#[cfg(test)]
+mod shop;
 
 use std::collections::BTreeSet;
 

@@ -1,23 +1,6 @@
 use super::*;
 use crate::translate::tests::world;
-
-const SHOP: &str = "
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: wp, namespace: shop}
-spec: {gatewayClassName: ambit-waypoint, listeners: [{name: m, port: 15008, protocol: HBONE}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: store, namespace: shop, labels: {istio.io/use-waypoint: wp}}
-spec: {selector: {app: store}, ports: [{port: 80}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: plain, namespace: shop}
-spec: {selector: {app: plain}, ports: [{port: 80}]}
----
-";
+use crate::translate::waypoint::shop::SHOP;
 
 /// The policy as waypoints hear of it, its waypoints, and what is said about it.
 fn policy(spec: &str) -> (Option<pb::Policy>, Vec<String>, Option<Condition>) {

@@ -1,22 +1,8 @@
 use super::*;
 use crate::translate::tests::world;
+use crate::translate::waypoint::shop::SHOP;
 
-const SHOP: &str = "
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: wp, namespace: shop}
-spec: {gatewayClassName: ambit-waypoint, listeners: [{name: m, port: 15008, protocol: HBONE}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: store, namespace: shop, labels: {istio.io/use-waypoint: wp}}
-spec: {selector: {app: store}, ports: [{port: 80}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: plain, namespace: shop}
-spec: {selector: {app: plain}, ports: [{port: 80}]}
----
+const BANK: &str = "
 apiVersion: v1
 kind: Service
 metadata: {name: pay, namespace: bank}
@@ -37,7 +23,7 @@ fn route(parents: &str, rule: &str) -> Option<(pb::Route, Vec<String>)> {
         "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: r, namespace: shop, creationTimestamp: '2026-01-02T03:04:05Z'}}\nspec: {{parentRefs: [{parents}], rules: [{rule}]}}\n"
     );
     let mut derived = Derived::default();
-    add(&world(&(SHOP.to_owned() + &yaml)), &Key::new("shop", "r"), &mut derived);
+    add(&world(&(SHOP.to_owned() + BANK + &yaml)), &Key::new("shop", "r"), &mut derived);
     let resource = derived.resources.into_iter().next()?;
     Some((pb::Route::decode(resource.body.as_slice()).expect("decodes"), resource.groups))
 }

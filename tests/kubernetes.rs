@@ -5,6 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use cluster::plan::Plan;
 use cluster::{Cluster, folders};
 use serde_json::Value;
@@ -80,6 +82,20 @@ fn addresses() -> anyhow::Result<u64> {
     config["resources"]["address"].as_u64().context("no count")
 }
 
+/// Waits for the bundle in a namespace: the certificate of the authority's Secret.
+async fn has_the_root(cluster: &Cluster, namespace: &str) -> anyhow::Result<()> {
+    let bundle = |object: &Value| object["data"]["root-cert.pem"].as_str().map(str::to_owned);
+    let found = async || {
+        let kubectl = cluster.kubectl();
+        let map = kubectl.get(&["configmap", "istio-ca-root-cert", "-n", namespace]).ok()?;
+        let secret = kubectl.get(&["secret", "istio-ca-secret", "-n", "istio-system"]).ok()?;
+        let root = STANDARD.decode(bundle(&secret)?).ok()?;
+        (bundle(&map)?.as_bytes() == root).then_some(())
+    };
+    eventually("the root is in the namespace", SOON, async || found().await.is_some()).await?;
+    Ok(())
+}
+
 async fn serves(what: &str, count: u64) -> anyhow::Result<()> {
     eventually(what, SOON, async || addresses().is_ok_and(|found| found == count)).await?;
     Ok(())
@@ -94,10 +110,12 @@ testbed::scenario! {
         let binaries = folders::binaries()?;
         let say = |what: &str| eprintln!("{what}");
         let mut cluster = Cluster::start(&plan, &binaries, &[], &say).await?;
+        cluster.kubectl().run(&["create", "namespace", "istio-system"])?;
         let _control = control(&bed, &plan.kubeconfig())?;
         eventually("control is ready", SOON, async || page("/ready").is_ok()).await?;
         let before = addresses()?;
         cluster.kubectl().apply(SHOP)?;
+        has_the_root(&cluster, "shop").await?;
         // A service; and a workload, once the pod has an address.
         serves("the shop is served", before + 2).await?;
 
@@ -127,6 +145,9 @@ spec: {{selector: {{app: store}}, ports: [{{port: 80}}]}}
             cluster.kubectl().run(&["delete", "service", "-n", "shop", &format!("after-{program}")])?;
             serves("what goes is not", before + 2).await?;
         }
+        let gone = ["delete", "configmap", "-n", "shop", "istio-ca-root-cert"];
+        cluster.kubectl().run(&gone)?;
+        has_the_root(&cluster, "shop").await?;
         cluster.kubectl().run(&["delete", "namespace", "shop", "--wait=false"])?;
         serves("the shop is gone", before).await?;
         Ok(())

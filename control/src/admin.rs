@@ -1,4 +1,5 @@
-//! The administrative pages: `/metrics`, `/ready`, `/debug/status`, `/debug/config`.
+//! The administrative pages: `/metrics`, `/ready`, `/debug/status`, `/debug/config`; and those
+//! of them that others than this machine may ask for.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -39,6 +40,33 @@ impl Pages for AdminPages {
     }
 }
 
+/// What probes and collectors of metrics ask for: nothing of the configuration.
+pub struct StatsPages {
+    /// The metrics.
+    pub metrics: MetricsPage,
+    /// Whether there is a state to serve.
+    pub board: Board,
+}
+
+impl Pages for StatsPages {
+    fn answer<'a>(&'a self, asked: &'a Asked) -> Answer<'a> {
+        match (&asked.method, asked.uri.path()) {
+            (_, "/metrics" | "/stats/prometheus") => self.metrics.answer(asked),
+            (&Method::GET, "/ready") => Box::pin(ready(readiness(&self.board))),
+            (&Method::GET, _) => Box::pin(ready(Reply::not_found())),
+            _ => Box::pin(ready(Reply::method_not_allowed())),
+        }
+    }
+}
+
+fn readiness(board: &Board) -> Reply {
+    if board.synced() {
+        return Reply::text(StatusCode::OK, "ready\n");
+    }
+    let text = "not ready: the source has not been read, or holds no object\n";
+    Reply::text(StatusCode::INTERNAL_SERVER_ERROR, text)
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Dump<'a> {
@@ -59,11 +87,7 @@ impl AdminPages {
             return Reply::method_not_allowed();
         }
         match asked.uri.path() {
-            "/ready" if self.board.synced() => Reply::text(StatusCode::OK, "ready\n"),
-            "/ready" => Reply::text(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "not ready: the source has not been read, or holds no object\n",
-            ),
+            "/ready" => readiness(&self.board),
             "/debug/status" => json(&self.board.report()),
             "/debug/config" => json(&Dump {
                 config: &self.config,

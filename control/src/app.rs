@@ -14,15 +14,16 @@ use hbone::wire::pb::envoy::service::discovery::v3::aggregated_discovery_service
 use hbone::wire::pb::istio::v1::auth::istio_certificate_service_server::IstioCertificateServiceServer;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tracing::{info, warn};
 
-use crate::admin::AdminPages;
+use crate::admin::{AdminPages, StatsPages};
 use crate::auth::credential::Issuer;
+use crate::auth::review::Reviewed;
 use crate::auth::{Authenticator, IssuedCredentials};
 use crate::ca::issue::Lives;
 use crate::ca::metrics::CaMetrics;
@@ -32,6 +33,7 @@ use crate::config::Config;
 use crate::deploy::Deployer;
 use crate::deploy::leases::Leases;
 use crate::engine::{Engine, Tables};
+use crate::kubernetes::{connect, root as root_secret, trust};
 use crate::limits;
 use crate::listen::{self, ServerCert};
 use crate::model::object::Key;
@@ -66,6 +68,8 @@ pub struct Running {
     stop: CancellationToken,
     server: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
+    /// Whether this replica writes to the API server.
+    _leads: watch::Sender<bool>,
 }
 
 impl App {
@@ -77,7 +81,7 @@ impl App {
     pub async fn start(config: Config) -> Result<Running> {
         config.check()?;
         let config = Arc::new(config);
-        let parts = Parts::open(&config)?;
+        let parts = Parts::open(&config).await?;
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("cannot listen on {}", config.listen))?;
@@ -87,12 +91,14 @@ impl App {
         let stop = CancellationToken::new();
 
         let (updates, source) = mpsc::channel(4);
-        let reading = parts.source(&config, updates).await?;
+        let reading = parts.source(&config, updates)?;
         let (reported, reports) = mpsc::channel(256);
         let mut registry = Registry::default();
         let services = parts.services(&config, reported, &mut registry);
-        let admin = parts.admin(&config, registry).await?;
+        let registry = Arc::new(registry);
+        let admin = parts.admin(&config, registry.clone()).await?;
         let admin_address = admin.local_addr()?;
+        let stats = parts.stats(&config, registry).await?;
 
         let acceptor = certificate.acceptor()?;
         let connections = listen::accept(listener, acceptor, stop.clone());
@@ -108,15 +114,20 @@ impl App {
         info!(%address, admin = %admin_address, "control plane listens");
         let (board, state) = (parts.board.clone(), parts.state.clone());
         let root_pem = parts.root.pem().to_owned();
-        let tasks = vec![
+        let (leads, leading) = watch::channel(true);
+        let trust =
+            parts.client.clone().map(|client| trust::run(client, root_pem.clone(), leading));
+        let mut tasks = vec![
             tokio::spawn(reading),
             tokio::spawn(parts.run(source, reports)),
             tokio::spawn(status::write(board.clone(), state)),
             tokio::spawn(certificate.keep()),
             tokio::spawn(admin.run(stop.clone())),
         ];
+        tasks.extend(trust.map(tokio::spawn));
+        tasks.extend(stats.map(|stats| tokio::spawn(stats.run(stop.clone()))));
         let admin = admin_address;
-        Ok(Running { address, admin, root_pem, board, stop, server, tasks })
+        Ok(Running { address, admin, root_pem, board, stop, server, tasks, _leads: leads })
     }
 }
 
@@ -182,16 +193,24 @@ struct Parts {
     /// The reports of each machine, as they are on disk.
     reports: BTreeMap<String, Reports>,
     mesh_config: Key,
-    kubernetes: bool,
+    /// The account of the node proxies.
+    nodes: Key,
+    /// The API server, if it is the source.
+    client: Option<kube::Client>,
 }
 
 impl Parts {
-    fn open(config: &Config) -> Result<Self> {
+    async fn open(config: &Config) -> Result<Self> {
         let state = StateDir::open(&config.state)?;
-        let now = SystemTime::now();
-        let root = Arc::new(Root::open(&state, now)?);
-        let account = Key::new(&config.system_namespace, &config.node_account);
-        let issuer = Arc::new(Issuer::open(&state, account, config.credential_life)?);
+        let (client, root) = if config.kubernetes {
+            let client = connect::client(config.kubeconfig.as_deref()).await?;
+            let root = root_secret::open(client.clone(), &config.system_namespace).await?;
+            (Some(client), root)
+        } else {
+            (None, Root::open(&state, SystemTime::now())?)
+        };
+        let nodes = Key::new(&config.system_namespace, &config.node_account);
+        let issuer = Arc::new(Issuer::open(&state, nodes.clone(), config.credential_life)?);
         let mut world = World::new(Site {
             cluster: config.cluster.clone(),
             network: config.network.clone(),
@@ -204,14 +223,15 @@ impl Parts {
         }
         Ok(Self {
             state,
-            root,
+            root: Arc::new(root),
             issuer,
             world: Arc::new(RwLock::new(world)),
             tables: Tables::default(),
             board: Board::default(),
             reports,
             mesh_config: Key::new(&config.system_namespace, "istio"),
-            kubernetes: config.kubernetes,
+            nodes,
+            client,
         })
     }
 
@@ -220,14 +240,13 @@ impl Parts {
     }
 
     /// What reads the objects, to be spawned.
-    async fn source(
+    fn source(
         &self,
         config: &Config,
         updates: mpsc::Sender<Update>,
     ) -> Result<BoxFuture<'static, ()>> {
-        if config.kubernetes {
-            let kubeconfig = config.kubeconfig.as_deref();
-            let server = Kubernetes::new(kubeconfig, self.context()).await?;
+        if let Some(client) = self.client.clone() {
+            let server = Kubernetes::new(client, self.context());
             return Ok(kubernetes::run(server, updates).boxed());
         }
         info!(directory = %config.directory.display(), "objects come from a directory");
@@ -241,8 +260,7 @@ impl Parts {
         reports: mpsc::Sender<Reported>,
         registry: &mut Registry,
     ) -> tonic::transport::server::Router {
-        let authenticator: Arc<dyn Authenticator> =
-            Arc::new(IssuedCredentials::new(self.issuer.clone(), self.world.clone()));
+        let authenticator = self.authenticator();
         let lives = Lives { default: config.certificate_life, max: config.max_certificate_life };
         let ca = CaService::new(
             self.root.clone(),
@@ -272,6 +290,11 @@ impl Parts {
             streams: Arc::new(Semaphore::new(limits::MAX_STREAMS)),
         };
         let small = limits::MAX_SMALL_REQUEST_BYTES;
+        // In a cluster nodes ask the API server, and nobody joins with a token of ours.
+        let nodes = self
+            .client
+            .is_none()
+            .then(|| NodeServiceServer::new(nodes).max_decoding_message_size(small));
         Server::builder()
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
             .http2_keepalive_timeout(Some(Duration::from_secs(10)))
@@ -280,12 +303,28 @@ impl Parts {
                     .max_decoding_message_size(limits::MAX_REQUEST_BYTES),
             )
             .add_service(IstioCertificateServiceServer::new(ca).max_decoding_message_size(small))
-            .add_service(NodeServiceServer::new(nodes).max_decoding_message_size(small))
+            .add_optional_service(nodes)
     }
 
-    async fn admin(&self, config: &Arc<Config>, registry: Registry) -> Result<AdminServer> {
+    /// Who tells who calls.
+    fn authenticator(&self) -> Arc<dyn Authenticator> {
+        let (world, board) = (self.world.clone(), self.board.clone());
+        match self.client.clone() {
+            Some(client) => Arc::new(Reviewed::new(client, world, board, self.nodes.clone())),
+            None => Arc::new(IssuedCredentials::new(self.issuer.clone(), world)),
+        }
+    }
+
+    async fn stats(&self, config: &Config, registry: Arc<Registry>) -> Result<Option<AdminServer>> {
+        let Some(address) = config.stats else { return Ok(None) };
+        let pages = StatsPages { metrics: MetricsPage(registry), board: self.board.clone() };
+        let bound = AdminServer::bind(address, Arc::new(pages)).await;
+        bound.map(Some).with_context(|| format!("cannot listen on {address}"))
+    }
+
+    async fn admin(&self, config: &Arc<Config>, registry: Arc<Registry>) -> Result<AdminServer> {
         let pages = AdminPages {
-            metrics: MetricsPage(Arc::new(registry)),
+            metrics: MetricsPage(registry),
             board: self.board.clone(),
             tables: self.tables.clone(),
             config: config.clone(),
@@ -301,7 +340,7 @@ impl Parts {
         mut source: mpsc::Receiver<Update>,
         mut reports: mpsc::Receiver<Reported>,
     ) {
-        let deployer = if self.kubernetes {
+        let deployer = if self.client.is_some() {
             Deployer::idle()
         } else {
             Deployer::new(Leases::load(self.state.clone()))

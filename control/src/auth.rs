@@ -2,8 +2,10 @@
 //!
 //! - [`tokens`]: single-use join tokens
 //! - [`credential`]: the signed credentials that a join token buys
+//! - [`review`]: the service-account tokens of a Kubernetes cluster
 
 pub mod credential;
+pub mod review;
 pub mod tokens;
 
 use std::fmt;
@@ -65,8 +67,29 @@ pub enum AuthError {
     #[error("the token is not valid")]
     Token(#[source] credential::CredentialError),
     /// The pod is gone, or another one has its name.
-    #[error("the token's pod {0} is not there any more")]
+    #[error("the token's pod {0} is not there (any more)")]
     PodGone(Key),
+    /// The API server's answer is no.
+    #[error(transparent)]
+    Review(review::ReviewError),
+    /// The API server gave none.
+    #[error("the API server does not review tokens: {0}; grant create on tokenreviews")]
+    Unanswered(String),
+    /// The pods are not known yet.
+    #[error("the source has not been read yet")]
+    NotYet,
+}
+
+impl AuthError {
+    /// What the caller hears: nothing of the reason, but whether to come again.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Unanswered(_) | Self::NotYet => {
+                Status::unavailable("callers cannot be authenticated now")
+            }
+            Self::NoToken | Self::Token(_) | Self::PodGone(_) | Self::Review(_) => refusal(),
+        }
+    }
 }
 
 /// Accepts or refuses callers.

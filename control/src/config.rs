@@ -59,6 +59,11 @@ pub struct Config {
     #[arg(long, env = "CONTROL_ADMIN", default_value_t = admin())]
     pub admin: SocketAddr,
 
+    /// Address of /ready and /metrics for others than this machine (plain HTTP), such as
+    /// 0.0.0.0:15014; without it they are asked at --admin only.
+    #[arg(long, env = "CONTROL_STATS")]
+    pub stats: Option<SocketAddr>,
+
     /// A host name or address by which proxies call this control plane; may be given several
     /// times. `istiod.istio-system.svc`, `localhost` and 127.0.0.1 are always there.
     #[arg(long = "server-name", env = "CONTROL_SERVER_NAMES", value_delimiter = ',')]
@@ -76,7 +81,8 @@ pub struct Config {
     #[arg(long, env = "SYSTEM_NAMESPACE", default_value = "istio-system")]
     pub system_namespace: String,
 
-    /// The service account in the system namespace that node credentials carry.
+    /// The service account in the system namespace of the node proxies: they act for the pods
+    /// of their nodes.
     #[arg(long, env = "NODE_ACCOUNT", default_value = "ztunnel")]
     pub node_account: String,
 
@@ -138,6 +144,7 @@ impl Config {
             state,
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 15012),
             admin: admin(),
+            stats: None,
             server_names: Vec::new(),
             cluster: "Kubernetes".to_owned(),
             network: String::new(),

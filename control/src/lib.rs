@@ -4,7 +4,7 @@
 //!
 //! - [`config`]: the command line
 //! - [`app`]: all tasks, wired in one place
-//! - [`source`]: a directory of Kubernetes YAML, as events
+//! - [`source`]: a directory of Kubernetes YAML or an API server, as events
 //! - [`api`]: the custom resources as their authors write them
 //! - [`model`]: the desired state and what a change makes dirty
 //! - [`deploy`]: the objects that a Gateway asks for
@@ -15,6 +15,7 @@
 //! - [`ca`]: the certificate authority
 //! - [`node`]: the stream of each machine
 //! - [`status`]: what is said about each object
+//! - [`kubernetes`]: what is written to an API server
 //! - [`listen`], [`admin`]: the listeners
 //! - [`state`]: what outlives a restart
 //! - [`limits`]: the bounds
@@ -27,6 +28,7 @@ pub mod ca;
 pub mod config;
 pub mod deploy;
 pub mod engine;
+pub mod kubernetes;
 pub mod limits;
 pub mod listen;
 pub mod model;

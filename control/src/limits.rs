@@ -68,3 +68,13 @@ pub const MAX_SIGNING: usize = 32;
 
 /// Unused join tokens kept; with more, none is made.
 pub const MAX_JOIN_TOKENS: usize = 10_000;
+
+/// Longest token of a cluster that is reviewed, bytes.
+pub const MAX_TOKEN_BYTES: usize = 16 << 10;
+
+/// Tokens under review by the API server at once; more callers wait.
+pub const MAX_REVIEWS: usize = 32;
+
+/// Accepted tokens that are remembered for a minute; with more, the others are reviewed at
+/// each call.
+pub const MAX_REVIEWED_TOKENS: usize = 50_000;

@@ -92,7 +92,8 @@ fn make(root: &Root, names: &[String]) -> Result<CertifiedKey, ServerCertError> 
     let (certificate, key) = issue::server(root, names, LIFE, SystemTime::now())?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
     let key = crypto_provider().key_provider.load_private_key(key)?;
-    let chain = vec![CertificateDer::from(certificate), CertificateDer::from(root.der().to_vec())];
+    let between = root.chain_der().map(|der| CertificateDer::from(der.to_vec()));
+    let chain = std::iter::once(CertificateDer::from(certificate)).chain(between).collect();
     Ok(CertifiedKey::new(chain, key))
 }
 

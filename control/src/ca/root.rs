@@ -1,4 +1,8 @@
 //! The root: made once, then only read.
+//!
+//! - [`bundle`]: PEM files with several certificates
+
+mod bundle;
 
 use std::time::{Duration, SystemTime};
 
@@ -48,10 +52,40 @@ pub enum RootError {
     Make(#[source] rcgen::Error),
 }
 
-/// The root and its key.
+/// What an authority is made of, as files have it.
+#[derive(Clone, Debug, Default)]
+pub struct Material {
+    /// The certificate that signs, PEM.
+    pub certificate: Vec<u8>,
+    /// Its key, PEM.
+    pub key: Vec<u8>,
+    /// What leads from it to a root, PEM; empty if it is a root itself.
+    pub chain: Vec<u8>,
+    /// What proxies trust, PEM; empty if it is the certificate itself.
+    pub roots: Vec<u8>,
+}
+
+/// How the parts of a [`Material`] are called in messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
+    /// [`Material::certificate`]
+    pub certificate: &'static str,
+    /// [`Material::key`]
+    pub key: &'static str,
+    /// [`Material::chain`]
+    pub chain: &'static str,
+    /// [`Material::roots`]
+    pub roots: &'static str,
+}
+
+const FILES: Names =
+    Names { certificate: CERTIFICATE, key: KEY, chain: CERTIFICATE, roots: CERTIFICATE };
+
+/// The authority: what signs, and what is trusted.
 pub struct Root {
     pem: String,
-    der: Vec<u8>,
+    /// From the one that signs to the last before a root, PEM and DER.
+    chain: Vec<(String, Vec<u8>)>,
     pub(super) issuer: Issuer<'static, KeyPair>,
     not_after: i64,
 }
@@ -71,41 +105,52 @@ impl Root {
     pub fn open(state: &StateDir, now: SystemTime) -> Result<Self, RootError> {
         match (state.read(CERTIFICATE)?, state.read(KEY)?) {
             (None, None) => {
-                let (certificate, key) = make(now).map_err(RootError::Make)?;
+                let made = Material::make(now)?;
                 // The key first: a certificate alone would refuse every later start.
-                state.create(KEY, key.as_bytes(), 0o600)?;
-                state.create(CERTIFICATE, certificate.as_bytes(), 0o644)?;
-                Self::read(certificate.as_bytes(), key.as_bytes())
+                state.create(KEY, &made.key, 0o600)?;
+                state.create(CERTIFICATE, &made.certificate, 0o644)?;
+                Self::read(&made, FILES)
             }
-            (Some(certificate), Some(key)) => Self::read(&certificate, &key),
+            (Some(certificate), Some(key)) => {
+                Self::read(&Material { certificate, key, ..Material::default() }, FILES)
+            }
             (Some(_), None) => Err(RootError::Half { missing: KEY, there: CERTIFICATE }),
             (None, Some(_)) => Err(RootError::Half { missing: CERTIFICATE, there: KEY }),
         }
     }
 
-    fn read(certificate: &[u8], key: &[u8]) -> Result<Self, RootError> {
+    /// Takes an authority that somebody made; `names` are for messages.
+    ///
+    /// # Errors
+    /// [`RootError::Corrupt`]
+    pub fn read(material: &Material, names: Names) -> Result<Self, RootError> {
         let corrupt = |file, problem| RootError::Corrupt { file, problem };
-        let key = std::str::from_utf8(key).ok().and_then(|pem| KeyPair::from_pem(pem).ok());
-        let key = key.ok_or(corrupt(KEY, "holds no private key"))?;
-        let (_, pem) = x509_parser::pem::parse_x509_pem(certificate)
-            .map_err(|_| corrupt(CERTIFICATE, "holds no certificate"))?;
-        let (_, parsed) = X509Certificate::from_der(&pem.contents)
-            .map_err(|_| corrupt(CERTIFICATE, "holds no certificate"))?;
+        let key = std::str::from_utf8(&material.key).ok().and_then(|p| KeyPair::from_pem(p).ok());
+        let key = key.ok_or(corrupt(names.key, "holds no private key"))?;
+        let own = bundle::split(&material.certificate);
+        let own = own.and_then(|all| all.into_iter().next());
+        let (_, der) = own.ok_or(corrupt(names.certificate, "holds no certificate"))?;
+        let (_, parsed) = X509Certificate::from_der(&der)
+            .map_err(|_| corrupt(names.certificate, "holds no certificate"))?;
         if parsed.public_key().subject_public_key.data.as_ref() != key.der_bytes() {
-            return Err(corrupt(KEY, "is not the key of root-cert.pem"));
+            return Err(corrupt(names.key, "is not the key of the certificate beside it"));
         }
         if !parsed.is_ca() {
-            return Err(corrupt(CERTIFICATE, "is not the certificate of an authority"));
+            return Err(corrupt(names.certificate, "is not the certificate of an authority"));
         }
+        let given = if material.roots.is_empty() { &material.certificate } else { &material.roots };
+        let roots = bundle::split(given).ok_or(corrupt(names.roots, "holds no certificate"))?;
+        let chain = match material.chain.as_slice() {
+            [] => Vec::new(),
+            chain => bundle::split(chain).ok_or(corrupt(names.chain, "holds no certificate"))?,
+        };
         let not_after = parsed.validity().not_after.timestamp();
-        let text = String::from_utf8(certificate.to_vec())
-            .map_err(|_| corrupt(CERTIFICATE, "holds no certificate"))?;
-        let issuer = Issuer::from_ca_cert_der(&pem.contents.as_slice().into(), key)
-            .map_err(|_| corrupt(CERTIFICATE, "cannot sign"))?;
-        // Readers split bundles at lines: always exactly one at the end.
-        let text = format!("{}\n", text.trim_end());
-        let der = pem.contents;
-        Ok(Self { pem: text, der, issuer, not_after })
+        let issuer = Issuer::from_ca_cert_der(&der.as_slice().into(), key)
+            .map_err(|_| corrupt(names.certificate, "cannot sign"))?;
+        let pem = roots.iter().map(|(pem, _)| pem.as_str()).collect();
+        let root = Self { pem, chain, issuer, not_after };
+        bundle::leads_to_a_root(&root, &roots).map_err(|problem| corrupt(names.roots, problem))?;
+        Ok(root)
     }
 
     /// The root bundle, PEM.
@@ -113,14 +158,31 @@ impl Root {
         &self.pem
     }
 
-    /// The root certificate, DER.
-    pub fn der(&self) -> &[u8] {
-        &self.der
+    /// What is between leaves and the root, PEM, one certificate each.
+    pub fn chain(&self) -> impl Iterator<Item = &str> {
+        self.chain.iter().map(|(pem, _)| pem.as_str())
     }
 
-    /// When the root ends, seconds since 1970.
+    /// The same, DER.
+    pub fn chain_der(&self) -> impl Iterator<Item = &[u8]> {
+        self.chain.iter().map(|(_, der)| der.as_slice())
+    }
+
+    /// When what signs ends, seconds since 1970.
     pub fn not_after(&self) -> i64 {
         self.not_after
+    }
+}
+
+impl Material {
+    /// A new root that signs by itself.
+    ///
+    /// # Errors
+    /// [`RootError::Make`]
+    pub fn make(now: SystemTime) -> Result<Self, RootError> {
+        let (certificate, key) = make(now).map_err(RootError::Make)?;
+        let (certificate, key) = (certificate.into_bytes(), key.into_bytes());
+        Ok(Self { certificate, key, ..Self::default() })
     }
 }
 
@@ -140,3 +202,6 @@ fn make(now: SystemTime) -> Result<(String, String), rcgen::Error> {
     let certificate = params.self_signed(&key)?;
     Ok((certificate.pem(), key.serialize_pem()))
 }
+
+#[cfg(test)]
+mod tests;

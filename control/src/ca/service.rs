@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::issue::{self, IssueError, Lives};
 use super::metrics::CaMetrics;
 use super::root::Root;
-use crate::auth::{Authenticator, Caller, Role, refusal};
+use crate::auth::{Authenticator, Caller, Role};
 use crate::limits;
 use crate::model::world::World;
 use crate::sync;
@@ -119,11 +119,13 @@ impl IstioCertificateService for CaService {
         let caller = caller.map_err(|error| {
             self.metrics.refused.inc();
             warn!(%error, "certificate refused: caller not authenticated");
-            refusal()
+            error.status()
         })?;
         let (_, leaf) = self.create(&caller, request.into_inner()).await?;
         self.metrics.issued.inc();
-        let cert_chain = vec![leaf, self.root.pem().to_owned()];
+        let between = self.root.chain().map(str::to_owned);
+        let root = self.root.pem().to_owned();
+        let cert_chain = std::iter::once(leaf).chain(between).chain([root]).collect();
         Ok(Response::new(IstioCertificateResponse { cert_chain }))
     }
 }

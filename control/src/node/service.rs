@@ -52,7 +52,7 @@ impl Nodes {
         let caller = self.authenticator.authenticate(metadata).await;
         let caller = caller.map_err(|error| {
             warn!(%error, "node refused: caller not authenticated");
-            refusal()
+            error.status()
         })?;
         match caller.role {
             Role::Node => Ok(caller),

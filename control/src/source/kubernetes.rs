@@ -8,17 +8,15 @@
 mod held;
 mod kinds;
 
-use std::path::Path;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::{BoxStream, select_all};
+use kube::Client;
 use kube::api::DynamicObject;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt as _, reflector::Lookup as _};
-use kube::{Client, Config};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
@@ -36,17 +34,6 @@ const MAX_GATHERED: usize = 10_000;
 /// starts may not know its own definitions yet.
 const UNKNOWN: Duration = Duration::from_secs(30);
 
-/// Why there is no connection to an API server.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The kubeconfig, or what a pod has instead of one, cannot be used.
-    #[error("no usable way to the API server: {0}; give --kubeconfig, or run in a pod")]
-    Config(String),
-    /// Certificates or keys in it cannot be used.
-    #[error("cannot make a client of the API server: {0}")]
-    Client(#[source] Box<kube::Error>),
-}
-
 /// A connection to an API server.
 #[derive(Clone)]
 pub struct Kubernetes {
@@ -55,24 +42,9 @@ pub struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// Uses a kubeconfig file, or the account of the pod that this runs in.
-    ///
-    /// # Errors
-    /// If neither can be used. That the server does not answer is none: it is waited for.
-    pub async fn new(kubeconfig: Option<&Path>, context: Context) -> Result<Self, ConnectError> {
-        let unusable = |error: &dyn std::error::Error| ConnectError::Config(error.to_string());
-        let config = match kubeconfig {
-            Some(path) => {
-                let file = Kubeconfig::read_from(path).map_err(|error| unusable(&error))?;
-                let options = KubeConfigOptions::default();
-                let made = Config::from_custom_kubeconfig(file, &options).await;
-                made.map_err(|error| unusable(&error))?
-            }
-            None => Config::incluster().map_err(|error| unusable(&error))?,
-        };
-        let client = Client::try_from(config);
-        let client = client.map_err(|error| ConnectError::Client(Box::new(error)))?;
-        Ok(Self { client, context })
+    /// Reads through `client`.
+    pub fn new(client: Client, context: Context) -> Self {
+        Self { client, context }
     }
 
     fn watch(&self, watched: Watched) -> BoxStream<'static, (Watched, Item)> {

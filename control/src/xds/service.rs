@@ -15,7 +15,7 @@ use tracing::warn;
 use super::metrics::XdsMetrics;
 use super::stream::Stream;
 use super::types;
-use crate::auth::{Authenticator, refusal};
+use crate::auth::Authenticator;
 use crate::engine::Tables;
 use crate::limits;
 use crate::status::Board;
@@ -66,7 +66,7 @@ impl AggregatedDiscoveryService for XdsService {
         let caller = caller.map_err(|error| {
             self.metrics.refused.inc();
             warn!(%error, "discovery refused: caller not authenticated");
-            refusal()
+            error.status()
         })?;
         // Never ready and empty: a proxy would believe that everything is gone.
         if !self.board.synced() {

@@ -41,7 +41,8 @@ fn a_leaf_has_one_name_whatever_the_request_asks_for() {
     assert!(usage.digital_signature() && usage.key_encipherment() && !usage.key_cert_sign());
     let extended = leaf.extended_key_usage().expect("one").expect("present").value;
     assert!(extended.client_auth && extended.server_auth);
-    let (_, issuer) = X509Certificate::from_der(root.der()).expect("the root");
+    let pem = x509_parser::pem::parse_x509_pem(root.pem().as_bytes()).expect("PEM").1;
+    let (_, issuer) = X509Certificate::from_der(&pem.contents).expect("the root");
     leaf.verify_signature(Some(issuer.public_key())).expect("signed by the root");
 }
 

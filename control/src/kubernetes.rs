@@ -1,0 +1,13 @@
+//! What the control plane does in a Kubernetes cluster beyond reading its objects
+//! ([`crate::source::kubernetes`] does that).
+//!
+//! - [`connect`]: the way to the API server
+//! - [`root`]: the authority's certificates in a Secret
+//! - [`trust`]: the root bundle in a ConfigMap of each namespace
+
+pub mod connect;
+pub mod root;
+pub mod trust;
+
+/// The field manager of everything that is applied.
+pub const MANAGER: &str = "ambit-control";

@@ -1,8 +1,7 @@
 //! The programs of a mesh as subcommands. Each calls what the program of that name calls.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-use ztunnel_node::service::{AgentOptions, Service};
+use ztunnel_node::service::AgentOptions;
 
 /// SIGTERM and SIGINT, which ask a daemon to end.
 struct Signals {
@@ -41,10 +40,5 @@ pub(crate) async fn control(cli: control::config::Cli) -> anyhow::Result<()> {
 /// If the agent does not start.
 pub(crate) async fn node_agent(options: AgentOptions) -> anyhow::Result<()> {
     let signals = Signals::listen()?;
-    let stop = CancellationToken::new();
-    Service::start(&options, stop.clone()).await?;
-    signals.either().await;
-    tracing::info!("agent stops; redirection stays as it is");
-    stop.cancel();
-    Ok(())
+    Ok(ztunnel_node::service::run(&options, signals.either()).await?)
 }

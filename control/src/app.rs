@@ -348,16 +348,16 @@ impl Parts {
         let (tables, board) = (self.tables.clone(), self.board.clone());
         let mut engine = Engine::new(self.world.clone(), tables, board, deployer);
         let mut batch = Vec::new();
+        // In a cluster there is nobody who reports to us.
+        let mut reporting = true;
         loop {
             tokio::select! {
                 update = source.recv() => match update {
                     Some(update) => engine.update(update),
                     None => return,
                 },
-                n = reports.recv_many(&mut batch, 256) => {
-                    if n == 0 {
-                        return;
-                    }
+                n = reports.recv_many(&mut batch, 256), if reporting => {
+                    reporting = n > 0;
                     self.take(&mut engine, std::mem::take(&mut batch)).await;
                 }
                 () = engine.due() => engine.advance(),

@@ -7,6 +7,7 @@
 //! - [`tls`]: keys, certificate requests, certificates and peer verification
 //! - [`channel`]: the way to the control plane
 //! - [`xds`]: the delta discovery client
+//! - [`label`]: labels and annotations of the contract
 //! - [`ca`]: the client of the certificate authority
 //! - [`netns`]: a network namespace as a value
 //! - [`tunnel`]: HBONE: CONNECT client with its pool, and server
@@ -20,6 +21,7 @@ pub mod brand;
 pub mod ca;
 pub mod channel;
 pub mod identity;
+pub mod label;
 pub mod matching;
 pub mod netns;
 pub mod relay;

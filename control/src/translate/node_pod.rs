@@ -2,16 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use hbone::brand;
 use hbone::wire::pb::ambit::node::v1 as pb;
+use hbone::{brand, label};
 use prost::Message;
 
 use super::waypoint;
 use super::{Family, Resource};
 use crate::model::object::{Key, Kind, ObjectRef, Pod};
 use crate::model::world::World;
-
-const MODE: &str = "istio.io/dataplane-mode";
 
 /// The groups whose annotations a node has a use for.
 const ANNOTATIONS: [&str; 4] = ["ambient.istio.io", "istio.io", "sidecar.istio.io", brand::GROUP];
@@ -50,9 +48,9 @@ pub fn resource(world: &World, pod: &Pod, looked_at: &mut BTreeSet<ObjectRef>) -
 pub fn enrols(world: &World, pod: &Pod, looked_at: &mut BTreeSet<ObjectRef>) -> bool {
     let namespace = &pod.meta.key.namespace;
     looked_at.insert(ObjectRef::new(Kind::Namespace, "", namespace));
-    let inherited = || world.namespace(namespace).and_then(|n| n.meta.label(MODE));
-    let wanted = pod.meta.label(MODE).or_else(inherited) == Some("ambient");
-    let sidecar = pod.meta.annotation("sidecar.istio.io/status").is_some();
+    let inherited = world.namespace(namespace).and_then(|n| n.meta.label(label::DATAPLANE_MODE));
+    let wanted = label::takes_part(pod.meta.label(label::DATAPLANE_MODE), inherited);
+    let sidecar = pod.meta.annotation(label::SIDECAR_STATUS).is_some();
     wanted && !sidecar && !pod.host_network && !waypoint::is_waypoint_pod(pod)
 }
 

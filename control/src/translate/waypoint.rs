@@ -35,7 +35,7 @@ const FOR: &str = "istio.io/waypoint-for";
 /// The port on which waypoints take HBONE.
 pub const PORT: u16 = 15008;
 /// The label of a deployed object that names its Gateway.
-pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+pub const GATEWAY_NAME: &str = hbone::label::GATEWAY_NAME;
 /// The label of a deployed object that names who deployed it.
 pub const MANAGED: &str = "gateway.istio.io/managed";
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use hbone::brand;
 use hbone::wire::pb::istio::workload as pb;
+use hbone::{brand, label};
 use prost::Message;
 
 use super::membership::{Member, members, service_name};
@@ -138,7 +138,7 @@ fn network(world: &World, pod: &Pod) -> String {
 
 /// Its node redirects its traffic: the node's report says so, or the annotation.
 pub fn is_hbone(world: &World, pod: &Pod) -> bool {
-    let annotated = pod.meta.annotation("ambient.istio.io/redirection") == Some("enabled");
+    let annotated = pod.meta.annotation(label::REDIRECTION) == Some("enabled");
     let reported = world.report(&pod.uid).is_some_and(|r| r.state == Enrolment::Enrolled);
     (annotated || reported) && !pod.host_network
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
 use aws_lc_rs::digest;
@@ -26,6 +26,8 @@ pub struct Image {
     /// Path inside, and file of this machine.
     programs: Vec<(String, PathBuf)>,
     entrypoint: Vec<String>,
+    /// Without what debuggers need.
+    thin: bool,
 }
 
 impl Image {
@@ -33,7 +35,14 @@ impl Image {
     pub fn new(name: &str, entrypoint: &[&str]) -> Self {
         let entrypoint = entrypoint.iter().map(|part| (*part).to_owned()).collect();
         let busybox = ("bin/busybox".to_owned(), BUSYBOX.into());
-        Self { name: name.to_owned(), programs: vec![busybox], entrypoint }
+        Self { name: name.to_owned(), programs: vec![busybox], entrypoint, thin: false }
+    }
+
+    /// Leaves out what only debuggers need: programs of a development build are large.
+    #[must_use]
+    pub fn thin(mut self) -> Self {
+        self.thin = true;
+        self
     }
 
     /// Those that every node needs.
@@ -113,6 +122,10 @@ impl Image {
             let to = root.join(inside);
             fs::create_dir_all(to.parent().unwrap_or(root))?;
             fs::copy(file, &to).with_context(|| file.display().to_string())?;
+            if self.thin {
+                // Without binutils the image is only larger.
+                let _ = Command::new("strip").arg(&to).stderr(Stdio::null()).status();
+            }
         }
         for applet in
             ["sh", "cat", "ls", "sleep", "nc", "nslookup", "ip", "httpd", "mkdir", "kill", "ps"]

@@ -12,6 +12,7 @@
 //! containers are runc's. Everything runs inside a sandbox of the testbed, so that ending its
 //! first process removes the cluster.
 
+pub mod ambit;
 pub mod binaries;
 pub mod certificates;
 pub mod control_plane;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
+use testbed::capture::{Capture, CaptureError};
 use testbed::netns::Netns;
 use testbed::sandbox::PRIVATE_VARIABLES;
 
@@ -78,6 +79,19 @@ impl Node {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Records what its pods say to other nodes, and hear from them.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn capture_pods(&self) -> Result<Capture, CaptureError> {
+        // All pods, of all nodes: first of each range.
+        let pod = |ip: IpAddr| match ip {
+            IpAddr::V4(ip) => ip.octets()[..2] == [10, 202],
+            IpAddr::V6(ip) => ip.segments()[..2] == [0xfd00, 0x202],
+        };
+        Capture::start(&self.netns, "eth0", move |from, to| pod(from) && pod(to))
     }
 
     /// Its network namespace.

@@ -83,7 +83,10 @@ pub struct Recording {
 
 impl Capture {
     /// Records the packets of an interface whose addresses `wanted` accepts.
-    pub(crate) fn start(
+    ///
+    /// # Errors
+    /// If there is no such interface, or its socket is refused.
+    pub fn start(
         namespace: &Netns,
         device: &str,
         wanted: impl Fn(IpAddr, IpAddr) -> bool + Send + 'static,

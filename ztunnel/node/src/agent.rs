@@ -13,10 +13,11 @@ use tracing::{info, warn};
 
 use crate::cni;
 use crate::enrol::Exclusions;
-use crate::enrolment::{Context, Restored, Timing};
+use crate::enrolment::{Context, Restored, Settings, Timing};
 use crate::handle::{self, Place, search::holds};
 use crate::metrics::AgentMetrics;
 use crate::pods::Pods;
+use crate::redirect::host::HostProbes;
 use crate::saved::{Saved, SavedError, SavedPod, Stage};
 use crate::source::{PodEvent, PodSource, Reports};
 use crate::zds::Zds;
@@ -35,6 +36,8 @@ pub struct AgentConfig {
     pub exclusions: Exclusions,
     /// Times.
     pub timing: Timing,
+    /// How kubelet's probes reach captured pods; off where there is no kubelet.
+    pub probes: HostProbes,
 }
 
 /// Why the agent does not start.
@@ -82,14 +85,14 @@ impl Agent {
         let saved = Saved::load(&config.run_dir)?;
         let (zds, reports) = (Zds::default(), Reports::default());
         let metrics = AgentMetrics::register(registry);
-        let AgentConfig { run_dir, zds_socket, exclusions, timing } = config;
+        let AgentConfig { run_dir, zds_socket, exclusions, timing, probes } = config;
+        tokio::spawn(probes.clone().keep(stop.clone()));
         let context = Context::new(
             zds.clone(),
             reports.clone(),
             saved,
             metrics.clone(),
-            exclusions,
-            timing,
+            Settings { exclusions, timing, probes },
             node_namespaces()?,
         );
         let pods = Pods::new(context.clone(), stop.clone());
@@ -126,6 +129,11 @@ impl Agent {
     /// The latest word on every pod.
     pub fn reports(&self) -> &Reports {
         &self.reports
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &AgentMetrics {
+        &self.metrics
     }
 
     /// Brings the gauges up to date, before the metrics are read.

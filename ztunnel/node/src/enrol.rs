@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::pod::Pod;
 
 /// A pod with this annotation has a sidecar of its own, which would meet our redirection.
-pub const SIDECAR_STATUS: &str = "sidecar.istio.io/status";
+pub use hbone::label::SIDECAR_STATUS;
 
 /// What the node decides beyond the labels.
 #[derive(Clone, Debug, PartialEq, Eq)]

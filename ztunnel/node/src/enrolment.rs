@@ -28,10 +28,10 @@ mod context;
 mod steps;
 mod worker;
 
-pub use context::{Context, Timing};
+pub use context::{Context, Settings, Timing};
 pub(crate) use worker::{Capture, Restored, Worker};
 
-use crate::redirect::RedirectError;
+use crate::redirect::{NftError, RedirectError};
 use crate::zds::AddError;
 
 /// Why a pod is not enrolled, or not left alone, yet.
@@ -46,6 +46,9 @@ pub enum EnrolError {
     /// Its rules cannot be written.
     #[error("its redirection failed")]
     Redirect(#[from] RedirectError),
+    /// Kubelet's probes could not reach it.
+    #[error("the rules of the node for its probes")]
+    Probes(#[source] NftError),
     /// The proxy does not serve it.
     #[error("the proxy does not serve it")]
     Proxy(#[from] AddError),

@@ -13,6 +13,8 @@
 //! - [`enrolment`]: the order of these steps, a task per pod
 //! - [`pods`]: all of them
 //! - [`cni`]: the call that announces a pod before it starts
+//! - [`plugin`]: the program that makes this call
+//! - [`install`]: which is put on the node, and kept there
 //! - [`agent`]: everything, wired
 //! - [`service`]: the agent of a node with `control`, its settings and its HTTP pages
 //! - [`machine`]: ztunnel and waypoints as child processes, where there is no kubelet
@@ -27,9 +29,11 @@ pub mod enrol;
 pub mod enrolment;
 pub mod flows;
 pub mod handle;
+pub mod install;
 pub mod machine;
 pub mod metrics;
 pub mod netlink;
+pub mod plugin;
 pub mod pod;
 pub mod pods;
 pub mod redirect;

@@ -4,8 +4,7 @@ use anyhow::Context;
 use clap::Parser;
 use hbone::telemetry::log::{Levels, LogFormat, Logging};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-use ztunnel_node::service::{AgentOptions, Service};
+use ztunnel_node::service::{self, AgentOptions};
 
 /// Ambit's node agent: redirects the pods of a node to its ztunnel.
 #[derive(Parser)]
@@ -29,16 +28,15 @@ async fn main() -> anyhow::Result<()> {
     let levels: Levels = options.log.parse().context("RUST_LOG")?;
     let format: LogFormat = options.log_format.parse()?;
     let logging = Logging::install(format, levels)?;
-    let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    Service::start(&options.agent, stop.clone()).await?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tracing::info!("agent stops; redirection stays as it is");
-    stop.cancel();
+    service::run(&options.agent, async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+    .await?;
     logging.flush();
     Ok(())
 }

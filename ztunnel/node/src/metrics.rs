@@ -50,6 +50,13 @@ pub struct AgentMetrics {
     pods: Family<StateLabel, Gauge>,
     older: Gauge<u64, AtomicU64>,
     requests: Family<CodeLabel, Counter>,
+    installs: Family<ResultLabel, Counter>,
+    install_ready: Gauge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
 }
 
 impl AgentMetrics {
@@ -61,6 +68,8 @@ impl AgentMetrics {
             pods: Family::default(),
             older: Gauge::default(),
             requests: Family::default(),
+            installs: Family::default(),
+            install_ready: Gauge::default(),
         };
         let connected = metrics.connected.clone();
         registry.register("ztunnel_connected", "Connected proxies", connected);
@@ -72,6 +81,14 @@ impl AgentMetrics {
         registry.register(brand::NODE_OLDER_CONNECTIONS, help, older);
         let requests = metrics.requests.clone();
         registry.register("istio_cni_plugin_requests", "Answered CNI calls", requests);
+        let installs = metrics.installs.clone();
+        registry.register(
+            "istio_cni_installs",
+            "Attempts to put the CNI plugin in force",
+            installs,
+        );
+        let ready = metrics.install_ready.clone();
+        registry.register("istio_cni_install_ready", "Whether the CNI plugin is in force", ready);
         metrics
     }
 
@@ -81,6 +98,14 @@ impl AgentMetrics {
 
     pub(crate) fn answered(&self, response_code: u16) {
         self.requests.get_or_create(&CodeLabel { response_code }).inc();
+    }
+
+    pub(crate) fn installed(&self, result: &'static str) {
+        self.installs.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    pub(crate) fn install_ready(&self, ready: bool) {
+        self.install_ready.set(i64::from(ready));
     }
 
     /// Brings the gauges up to date; call it before each reading.

@@ -5,7 +5,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use hbone::brand;
 use hbone::wire::pb::ambit::node::v1 as pb;
+use k8s_openapi::api::core::v1::Pod as ApiPod;
 use serde::{Deserialize, Serialize};
 
 /// Most addresses of one pod: Kubernetes gives one of each family.
@@ -134,6 +136,34 @@ pub fn boolean(text: &str) -> Option<bool> {
     }
 }
 
+impl TryFrom<&ApiPod> for Pod {
+    type Error = PodError;
+
+    /// From an object of the API server; whether it is `labelled` is for the caller to say.
+    fn try_from(object: &ApiPod) -> Result<Self, PodError> {
+        let meta = &object.metadata;
+        let spec = object.spec.as_ref();
+        let status = object.status.as_ref();
+        let phase = status.and_then(|status| status.phase.as_deref());
+        let ips = status.and_then(|status| status.pod_ips.as_ref()).into_iter().flatten();
+        // The same checks as for a pod of the stream.
+        Self::try_from(pb::Pod {
+            uid: meta.uid.clone().unwrap_or_default(),
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            name: meta.name.clone().unwrap_or_default(),
+            service_account: spec
+                .and_then(|spec| spec.service_account_name.clone())
+                .unwrap_or_default(),
+            ips: ips.map(|ip| ip.ip.clone()).collect(),
+            enrol: false,
+            terminated: matches!(phase, Some("Succeeded" | "Failed")),
+            host_network: spec.and_then(|spec| spec.host_network) == Some(true),
+            annotations: meta.annotations.iter().flatten().filter_map(of_use).collect(),
+            waypoint: None,
+        })
+    }
+}
+
 impl TryFrom<pb::Pod> for Pod {
     type Error = PodError;
 
@@ -163,6 +193,14 @@ impl TryFrom<pb::Pod> for Pod {
             uid,
         })
     }
+}
+
+/// The groups whose annotations a node has a use for; others may be long.
+const GROUPS: [&str; 4] = ["ambient.istio.io", "istio.io", "sidecar.istio.io", brand::GROUP];
+
+fn of_use((key, value): (&String, &String)) -> Option<(String, String)> {
+    let (group, _) = key.split_once('/')?;
+    GROUPS.contains(&group).then(|| (key.clone(), value.clone()))
 }
 
 /// A name as Kubernetes objects have (RFC 1123 subdomain).

@@ -2,8 +2,10 @@
 //!
 //! - [`ruleset`]: the rules as text, pure
 //! - [`nft`]: applying and reading them
+//! - [`host`]: the rules of the node, for kubelet's probes
 //! - [`route`]: the rule and the routes for replies to the proxy
 
+pub mod host;
 pub mod nft;
 pub mod route;
 pub mod ruleset;

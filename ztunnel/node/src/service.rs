@@ -1,8 +1,10 @@
-//! The agent of a node that asks `control`: its settings, its credential, its HTTP pages.
+//! The agent as a program: its settings, where it hears of pods, its HTTP pages.
 //!
 //! - [`options`]: what a user sets
+//! - [`cluster`]: the agent of a Kubernetes node
 //! - [`pages`]: readiness, liveness, metrics
 
+pub mod cluster;
 pub mod options;
 mod pages;
 
@@ -18,11 +20,14 @@ use hbone::serve::Server;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use crate::agent::{Agent, AgentConfig, AgentError};
 use crate::enrolment::Timing;
+use crate::redirect::host::HostProbes;
 use crate::source::control::ControlSource;
 use crate::source::credential::{Credential, CredentialFiles};
+use cluster::ClusterAgent;
 pub use options::AgentOptions;
 use pages::{AgentPages, Health};
 
@@ -37,7 +42,13 @@ pub enum ServiceError {
     Channel(#[from] ChannelError),
     /// The cluster name cannot be sent.
     #[error("CLUSTER_ID")]
-    Cluster(#[from] CredentialError),
+    Name(#[from] CredentialError),
+    /// There is no way to the API server.
+    #[error("no usable way to the API server: {0}; give --kubeconfig, or run in a pod")]
+    Cluster(String),
+    /// The DaemonSet's name is none.
+    #[error("--daemonset is {0:?}; write namespace/name")]
+    DaemonSet(String),
     /// The agent itself.
     #[error("the agent")]
     Agent(#[from] AgentError),
@@ -62,6 +73,31 @@ pub struct Service {
     pub credential: watch::Receiver<bool>,
 }
 
+/// Runs the agent of a machine or, if the options say so, of a Kubernetes node, until
+/// `stopped`. Redirection stays as it is.
+///
+/// # Errors
+/// See [`ServiceError`].
+pub async fn run(
+    options: &AgentOptions,
+    stopped: impl Future<Output = ()>,
+) -> Result<(), ServiceError> {
+    let stop = CancellationToken::new();
+    let cluster = if options.kubernetes.enabled {
+        Some(ClusterAgent::start(options, stop.clone()).await?)
+    } else {
+        Service::start(options, stop.clone()).await?;
+        None
+    };
+    stopped.await;
+    info!("agent stops; redirection stays as it is");
+    stop.cancel();
+    if let Some(cluster) = cluster {
+        cluster.clean_up().await;
+    }
+    Ok(())
+}
+
 impl Service {
     /// Starts everything; its tasks end with `stop`.
     pub async fn start(
@@ -82,12 +118,13 @@ impl Service {
             zds_socket: options.zds_socket.clone(),
             exclusions: options.exclusions(),
             timing: Timing::default(),
+            probes: HostProbes::default(),
         };
         let source = ControlSource::new(control.clone(), credential.clone());
         let mut registry = Registry::default();
         hbone::telemetry::process::register(&mut registry, "node", env!("CARGO_PKG_VERSION"));
         let agent = Agent::start(config, source, &mut registry, stop.clone())?;
-        let health = Arc::new(Health(agent.synced()));
+        let health = Arc::new(Health { synced: agent.synced(), installed: None });
         let metrics = Arc::new(AgentPages::new(agent.clone(), registry));
         let health = listen(options.health_addr, health).await?;
         let metrics = listen(options.metrics_addr, metrics).await?;

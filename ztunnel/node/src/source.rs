@@ -2,12 +2,14 @@
 //! so that the agent is the same with an API server and without one.
 //!
 //! - [`control`]: the stream from `control`, where there is no API server to ask
+//! - [`kubernetes`]: the API server itself
 //! - [`credential`]: the node credential for it, bought with a join token
 //! - [`reports`]: what the node says back
 
 mod backoff;
 pub mod control;
 pub mod credential;
+pub mod kubernetes;
 pub mod reports;
 
 use tokio::sync::mpsc;

@@ -23,6 +23,7 @@ use ztunnel_node::agent::{Agent, AgentConfig};
 use ztunnel_node::enrol::Exclusions;
 use ztunnel_node::enrolment::Timing;
 use ztunnel_node::pod::{Pod, Uid};
+use ztunnel_node::redirect::host::HostProbes;
 use ztunnel_node::source::{PodEvent, PodSource, Reports, State};
 
 /// Passes on what the test sends.
@@ -67,6 +68,7 @@ impl Node {
                 recheck: Duration::from_millis(100),
                 retry: Duration::from_millis(200),
             },
+            probes: HostProbes::default(),
         };
         let mut registry = Registry::default();
         let stop = CancellationToken::new();

@@ -12,6 +12,7 @@ use crate::enrol::Exclusions;
 use crate::handle::{Place, search::search};
 use crate::metrics::AgentMetrics;
 use crate::pod::{Pod, Uid};
+use crate::redirect::host::HostProbes;
 use crate::saved::Saved;
 use crate::source::Reports;
 use crate::zds::Zds;
@@ -42,6 +43,17 @@ impl Default for Timing {
     }
 }
 
+/// What is decided for a whole node.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// Who is never enrolled.
+    pub exclusions: Exclusions,
+    /// Times.
+    pub timing: Timing,
+    /// How kubelet's probes reach captured pods.
+    pub probes: HostProbes,
+}
+
 /// What all pods' tasks share.
 pub struct Context {
     /// The proxy.
@@ -56,6 +68,8 @@ pub struct Context {
     pub exclusions: Exclusions,
     /// Times.
     pub timing: Timing,
+    /// How kubelet's probes reach captured pods.
+    pub probes: HostProbes,
     /// Namespaces of the node itself, which no pod may name.
     pub node: Vec<NetnsId>,
     claims: Mutex<HashMap<Uid, Arc<Netns>>>,
@@ -69,12 +83,23 @@ impl Context {
         reports: Reports,
         saved: Saved,
         metrics: AgentMetrics,
-        exclusions: Exclusions,
-        timing: Timing,
+        settings: Settings,
         node: Vec<NetnsId>,
     ) -> Arc<Self> {
         let (claims, searching) = (Mutex::default(), Semaphore::new(1));
-        Arc::new(Self { zds, reports, saved, metrics, exclusions, timing, node, claims, searching })
+        let Settings { exclusions, timing, probes } = settings;
+        Arc::new(Self {
+            zds,
+            reports,
+            saved,
+            metrics,
+            exclusions,
+            timing,
+            probes,
+            node,
+            claims,
+            searching,
+        })
     }
 
     /// Notes that a namespace is a pod's, so that no other is looked for there.

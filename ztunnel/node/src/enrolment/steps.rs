@@ -25,6 +25,7 @@ impl Worker {
         let place = self.place().await?;
         self.phase = Phase::Entering;
         self.save(Stage::Entering).await;
+        self.let_probes_through().await?;
         let options = self.options();
         let netns = place.netns;
         let rules = match order {
@@ -51,6 +52,7 @@ impl Worker {
     /// proxy has it in its snapshot.
     pub(super) async fn resume(&mut self) -> Next {
         let place = self.place().await?;
+        self.let_probes_through().await?;
         self.context.zds.announce(&self.pod, Some(place.netns.clone()));
         let options = self.options();
         let rules = self.redirect(&place.netns, &options).await?;
@@ -63,6 +65,8 @@ impl Worker {
     pub(super) async fn verify(&mut self) -> Next {
         let Phase::Enrolled { options, rules } = &self.phase else { return Ok(None) };
         let place = self.place.clone().ok_or(EnrolError::NoNetns)?;
+        // Its addresses may be known only now.
+        self.let_probes_through().await?;
         let wanted = self.options();
         if wanted == *options {
             let full = Redirection::Full(wanted.clone());
@@ -95,6 +99,7 @@ impl Worker {
             let rules = redirect::apply(&place.netns, &Redirection::Draining).await;
             rules.map(drop)?;
         }
+        self.end_probes().await;
         self.report(State::NotEnrolled, String::new());
         let settled = Instant::now() + self.context.timing.settle;
         self.phase = Phase::Draining { settled, withdrawn: false };
@@ -137,6 +142,7 @@ impl Worker {
         let uid = self.pod.uid.clone();
         if !matches!(self.phase, Phase::Out) {
             self.context.zds.del(&uid).await;
+            self.end_probes().await;
             if let Some(place) = &self.place {
                 let removed = redirect::apply(&place.netns, &Redirection::None).await;
                 if let Err(error) = removed {
@@ -198,6 +204,18 @@ impl Worker {
         self.phase = Phase::Enrolled { options, rules };
         self.report(State::Enrolled, String::new());
         self.save(Stage::Enrolled).await;
+    }
+
+    async fn let_probes_through(&self) -> Result<(), EnrolError> {
+        let included = self.context.probes.include(&self.pod.uid, &self.pod.ips).await;
+        included.map_err(EnrolError::Probes)
+    }
+
+    /// What stays of it does no harm: a pod that is not captured is reached anyhow.
+    async fn end_probes(&self) {
+        if let Err(error) = self.context.probes.exclude(&self.pod.uid).await {
+            warn!(pod = self.pod.full_name(), %error, "rule for probes remains");
+        }
     }
 
     fn report(&self, state: State, reason: String) {

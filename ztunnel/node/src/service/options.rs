@@ -58,6 +58,10 @@ pub struct AgentOptions {
     #[arg(long, env = "EXCLUDE_NAMESPACES", default_value = "kube-system", value_delimiter = ',')]
     pub exclude_namespaces: Vec<String>,
 
+    /// What the agent of a Kubernetes node needs
+    #[command(flatten)]
+    pub kubernetes: ClusterOptions,
+
     /// Address of /readyz and /healthz
     #[arg(long, env = "AMBIT_HEALTH_ADDR", default_value = "0.0.0.0:8000")]
     pub health_addr: SocketAddr,
@@ -65,6 +69,38 @@ pub struct AgentOptions {
     /// Address of /metrics
     #[arg(long, env = "AMBIT_METRICS_ADDR", default_value = "0.0.0.0:15014")]
     pub metrics_addr: SocketAddr,
+}
+
+/// Settings of the agent of a Kubernetes node.
+#[derive(Clone, Debug, Args)]
+pub struct ClusterOptions {
+    /// Ask the API server for pods, instead of control, and put the CNI plugin on the node
+    #[arg(long = "kubernetes", env = "AMBIT_KUBERNETES")]
+    pub enabled: bool,
+
+    /// How to reach the API server; without it, as a pod does
+    #[arg(long, env = "AMBIT_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// The CNI plugin that comes with the agent
+    #[arg(long, env = "AMBIT_CNI_PLUGIN", default_value = "/usr/local/bin/ambit-cni")]
+    pub cni_plugin: PathBuf,
+
+    /// The node's directory of CNI plugins
+    #[arg(long, env = "AMBIT_CNI_BIN_DIR", default_value = "/opt/cni/bin")]
+    pub cni_bin_dir: PathBuf,
+
+    /// The node's directory of CNI configurations
+    #[arg(long, env = "AMBIT_CNI_CONF_DIR", default_value = "/etc/cni/net.d")]
+    pub cni_conf_dir: PathBuf,
+
+    /// Name of our configuration; it must sort before all others
+    #[arg(long, env = "CNI_CONF_NAME", default_value = "00-ambit.conflist")]
+    pub cni_conf_name: String,
+
+    /// The agent's own DaemonSet, as namespace/name: with it the plugin is removed
+    #[arg(long, env = "AMBIT_DAEMONSET")]
+    pub daemonset: Option<String>,
 }
 
 impl AgentOptions {

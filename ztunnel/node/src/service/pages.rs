@@ -9,8 +9,12 @@ use tokio::sync::watch;
 
 use crate::agent::Agent;
 
-/// `/readyz`: the pods of this node were received; `/healthz`: the process answers.
-pub(super) struct Health(pub(super) watch::Receiver<bool>);
+/// `/readyz`: the pods of this node were received, and the CNI plugin is in force where there is
+/// one; `/healthz`: the process answers.
+pub(super) struct Health {
+    pub(super) synced: watch::Receiver<bool>,
+    pub(super) installed: Option<watch::Receiver<bool>>,
+}
 
 /// `/metrics`, with gauges brought up to date first.
 pub(super) struct AgentPages {
@@ -24,8 +28,12 @@ impl Pages for Health {
             ("/readyz" | "/healthz", method) if method != Method::GET => {
                 Reply::method_not_allowed()
             }
-            ("/readyz", _) if !*self.0.borrow() => {
+            ("/readyz", _) if !*self.synced.borrow() => {
                 let text = "not ready, pending: pods of this node\n";
+                Reply::text(StatusCode::SERVICE_UNAVAILABLE, text)
+            }
+            ("/readyz", _) if self.installed.as_ref().is_some_and(|there| !*there.borrow()) => {
+                let text = "not ready, pending: CNI plugin\n";
                 Reply::text(StatusCode::SERVICE_UNAVAILABLE, text)
             }
             ("/readyz" | "/healthz", _) => Reply::text(StatusCode::OK, "ok\n"),

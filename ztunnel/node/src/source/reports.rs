@@ -109,6 +109,16 @@ impl Reports {
         self.0.changed.notify_one();
     }
 
+    /// One pod's report has to be told again, if there is one.
+    pub fn tell_again(&self, uid: &Uid) {
+        let mut table = self.lock();
+        if table.reports.contains_key(uid) {
+            table.untold.insert(uid.clone());
+        }
+        drop(table);
+        self.0.changed.notify_one();
+    }
+
     /// The next report to tell; waits for one. For one caller at a time. Cancel safe.
     pub async fn next(&self) -> (Uid, Report) {
         loop {

@@ -1,0 +1,286 @@
+//! Labels enrol running pods of a real cluster, and new ones before they start.
+
+use std::path::Path;
+use std::time::Duration;
+
+use cluster::plan::Plan;
+use cluster::{Cluster, folders};
+use serde_json::Value;
+use testbed::{Testbed, eventually};
+
+const AMBIT: &str = env!("CARGO_BIN_EXE_ambit");
+
+/// More than a change takes; less than anybody waits.
+const SOON: Duration = Duration::from_secs(20);
+/// A node that boots starts its pods again.
+const REBOOT: Duration = Duration::from_mins(2);
+
+/// What the server says: not to be seen on the wire.
+const SECRET: &str = "the-price-is-42";
+
+/// A server on `node-b` and a client on `node-a`, without any label of a mesh; and a stranger
+/// in another namespace.
+const PROGRAMS: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: elsewhere}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: server, namespace: shop}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: server, namespace: shop, labels: {app: server}}
+spec:
+  serviceAccountName: server
+  nodeName: node-b
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: server
+      image: local.test/base:1
+      imagePullPolicy: Never
+      command: [/bin/sh, -c, 'mkdir /www; echo SECRET > /www/index.html; exec httpd -f -p 8080 -h /www']
+      readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1, failureThreshold: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: server, namespace: shop}
+spec:
+  ipFamilyPolicy: RequireDualStack
+  selector: {app: server}
+  ports: [{port: 80, targetPort: 8080}]
+";
+
+const CLIENT: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: NAME, namespace: NAMESPACE}
+spec:
+  nodeName: node-a
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: client
+      image: local.test/base:1
+      imagePullPolicy: Never
+      command: [sleep, '2147483647']
+";
+
+const STRICT: &str = "
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: strict, namespace: shop}
+spec: {mtls: {mode: STRICT}}
+";
+
+const DENY: &str = "
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: no-clients, namespace: shop}
+spec:
+  action: DENY
+  rules: [{from: [{source: {principals: [cluster.local/ns/shop/sa/default]}}]}]
+";
+
+struct Shop<'a>(&'a Cluster);
+
+impl Shop<'_> {
+    /// What a client gets from `url`.
+    fn ask(&self, client: (&str, &str), url: &str) -> anyhow::Result<String> {
+        let (namespace, pod) = client;
+        let fetch = ["exec", "-n", namespace, pod, "--", "curl", "-sSf", "--max-time", "2", url];
+        self.0.kubectl().run(&fetch)
+    }
+
+    fn serves(&self, client: (&str, &str), url: &str) -> bool {
+        self.ask(client, url).is_ok_and(|page| page.trim() == SECRET)
+    }
+
+    async fn comes_to_serve(&self, client: (&str, &str), limit: Duration) -> anyhow::Result<()> {
+        let served = async || self.serves(client, "http://server.shop/");
+        eventually(format!("{client:?} is served"), limit, served).await?;
+        Ok(())
+    }
+
+    /// Every address of the server's Service, and of its pod, as URLs.
+    fn urls(&self) -> anyhow::Result<Vec<String>> {
+        let service = self.0.kubectl().get(&["service", "server", "-n", "shop"])?;
+        let pod = self.pod("server")?;
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let url = |address: &str, port: u16| match address.contains(':') {
+            true => format!("http://[{address}]:{port}/"),
+            false => format!("http://{address}:{port}/"),
+        };
+        let services = list(&service["spec"]["clusterIPs"]);
+        let pods = list(&pod["status"]["podIPs"]);
+        let services = services.iter().map(|ip| url(&text(ip), 80));
+        let pods = pods.iter().map(|ip| url(&text(&ip["ip"]), 8080));
+        let all: Vec<String> = services.chain(pods).collect();
+        anyhow::ensure!(all.len() == 4, "both families of both: {all:?}");
+        Ok(all)
+    }
+
+    fn pod(&self, name: &str) -> anyhow::Result<Value> {
+        self.0.kubectl().get(&["pod", name, "-n", "shop"])
+    }
+
+    /// What the node says of a pod: its annotation, and the status of its condition.
+    fn word(&self, name: &str) -> (Option<String>, Option<String>) {
+        let Ok(pod) = self.pod(name) else { return (None, None) };
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let ours = conditions.iter().find(|c| c["type"] == "ambit.dev/Enrolled");
+        let annotation = &pod["metadata"]["annotations"]["ambient.istio.io/redirection"];
+        (text(annotation), ours.and_then(|c| text(&c["status"])))
+    }
+
+    async fn is_enrolled(&self, names: &[&str], limit: Duration) -> anyhow::Result<()> {
+        let enrolled = (Some("enabled".to_owned()), Some("True".to_owned()));
+        for name in names {
+            let told = async || self.word(name) == enrolled;
+            eventually(format!("{name} is enrolled"), limit, told).await?;
+        }
+        Ok(())
+    }
+
+    fn label(&self, value: &str) -> anyhow::Result<()> {
+        let label = format!("istio.io/dataplane-mode{value}");
+        self.0.kubectl().run(&["label", "namespace", "shop", &label])?;
+        Ok(())
+    }
+
+    /// Whether probes of the server succeeded since its start, and it was never started again.
+    fn is_undisturbed(&self) -> anyhow::Result<()> {
+        let pod = self.pod("server")?;
+        let status = &pod["status"]["containerStatuses"][0];
+        anyhow::ensure!(status["restartCount"] == 0, "the server was started again: {status}");
+        anyhow::ensure!(status["ready"] == true, "the server's probe fails: {status}");
+        Ok(())
+    }
+}
+
+const CLIENT_POD: (&str, &str) = ("shop", "client");
+const STRANGER: (&str, &str) = ("elsewhere", "stranger");
+
+fn client(namespace: &str, name: &str) -> String {
+    CLIENT.replace("NAMESPACE", namespace).replace("NAME", name)
+}
+
+/// Asks every URL and returns what was on the wire meanwhile.
+async fn recorded(
+    cluster: &Cluster,
+    client: (&str, &str),
+    urls: &[String],
+) -> anyhow::Result<testbed::capture::Recording> {
+    let node = cluster.nodes().last().expect("two nodes");
+    let capture = node.capture_pods()?;
+    for url in urls {
+        let answer = Shop(cluster).ask(client, url)?;
+        anyhow::ensure!(answer.trim() == SECRET, "{url}: {answer}");
+    }
+    Ok(capture.stop().await?)
+}
+
+testbed::scenario! {
+    #[ignore = "starts two kubelets"]
+    within 600;
+    async fn labels_enrol_pods_that_run_and_pods_that_start(_bed: Testbed) -> anyhow::Result<()> {
+        let program = Path::new(AMBIT).with_file_name("ambit-cluster");
+        let plan = Plan::new("enrolment", 2, &folders::target(), &program);
+        let say = |what: &str| eprintln!("{what}");
+        let mut cluster = Cluster::start(&plan, &folders::binaries()?, &[], &say).await?;
+        say("installing Ambit");
+        cluster.install_ambit(&program).await?;
+        cluster.kubectl().apply(&PROGRAMS.replace("SECRET", SECRET))?;
+        cluster.kubectl().apply(&client("shop", "client"))?;
+        cluster.kubectl().apply(&client("elsewhere", "stranger"))?;
+        let shop = Shop(&cluster);
+        shop.comes_to_serve(CLIENT_POD, Duration::from_mins(1)).await?;
+        shop.comes_to_serve(STRANGER, SOON).await?;
+        let urls = shop.urls()?;
+        let plain = recorded(&cluster, CLIENT_POD, &urls).await?;
+        assert!(plain.contains(SECRET.as_bytes()), "without the label everybody can read it");
+
+        say("enrolling the namespace");
+        shop.label("=ambient")?;
+        shop.is_enrolled(&["client", "server"], SOON).await?;
+        let tunnelled = async || match recorded(&cluster, CLIENT_POD, &urls).await {
+            Ok(recording) => recording.holds_only_tls_to(15008).is_ok_and(|bytes| bytes > 0),
+            Err(error) => { eprintln!("{error:#}"); false }
+        };
+        eventually("only TLS is on the wire", SOON, tunnelled).await?;
+        shop.is_undisturbed()?;
+        assert!(shop.serves(STRANGER, "http://server.shop/"), "PERMISSIVE");
+
+        say("policies");
+        cluster.kubectl().apply(STRICT)?;
+        let refused = async || !shop.serves(STRANGER, "http://server.shop/");
+        eventually("the stranger is refused", SOON, refused).await?;
+        assert!(shop.serves(CLIENT_POD, "http://server.shop/"), "mutual TLS passes");
+        cluster.kubectl().apply(DENY)?;
+        let denied = async || !shop.serves(CLIENT_POD, "http://server.shop/");
+        eventually("the client is denied", SOON, denied).await?;
+        cluster.kubectl().run(&["delete", "authorizationpolicy", "-n", "shop", "no-clients"])?;
+        shop.comes_to_serve(CLIENT_POD, SOON).await?;
+        // Several periods of the probe went by in STRICT mode.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        shop.is_undisturbed()?;
+
+        say("a new pod, captured before it starts");
+        cluster.kubectl().apply(&client("shop", "late"))?;
+        shop.comes_to_serve(("shop", "late"), SOON).await?;
+        shop.is_enrolled(&["late"], SOON).await?;
+
+        say("the plugin's configuration is put back");
+        let agent = agent_of(&cluster, "node-a")?;
+        let config = "/etc/cni/net.d/00-ambit.conflist";
+        let exec = |args: &[&str]| {
+            let all = [&["exec", "-n", "ambit-system", agent.as_str(), "--"], args].concat();
+            cluster.kubectl().run(&all)
+        };
+        exec(&["sh", "-c", &format!("echo '{{}}' > {config}")])?;
+        let back = async || exec(&["cat", config]).is_ok_and(|text| text.contains("ambit-cni"));
+        eventually("the configuration is there again", SOON, back).await?;
+
+        say("a node reboots");
+        let node = cluster.node("node-b")?;
+        let capture = node.capture_pods()?;
+        node.crash()?;
+        cluster.node("node-b")?.boot().await?;
+        cluster.ready().await?;
+        let shop = Shop(&cluster);
+        shop.comes_to_serve(CLIENT_POD, REBOOT).await?;
+        let recording = capture.stop().await?;
+        assert!(!recording.contains(SECRET.as_bytes()), "a plaintext packet");
+        let refused = shop.ask(STRANGER, "http://server.shop/").is_err();
+        assert!(refused, "captured again, and strict");
+
+        say("leaving the mesh");
+        cluster.kubectl().run(&["delete", "peerauthentication", "-n", "shop", "strict"])?;
+        shop.label("-")?;
+        let left = async || shop.word("server") == (None, None);
+        eventually("nothing of ours is on the pod", SOON, left).await?;
+        let open = async || {
+            let urls = shop.urls().unwrap_or_default();
+            let seen = recorded(&cluster, CLIENT_POD, &urls).await;
+            seen.is_ok_and(|seen| seen.contains(SECRET.as_bytes()))
+        };
+        eventually("plain again", SOON, open).await?;
+        Ok(())
+    }
+}
+
+/// The node agent's pod on a node.
+fn agent_of(cluster: &Cluster, node: &str) -> anyhow::Result<String> {
+    let selector = "app.kubernetes.io/name=ambit-node-agent";
+    let field = format!("spec.nodeName={node}");
+    let pods = ["pods", "-n", "ambit-system", "-l", selector, "--field-selector", &field];
+    let pods = cluster.kubectl().get(&pods)?;
+    let name = pods["items"][0]["metadata"]["name"].as_str();
+    Ok(name.unwrap_or_default().to_owned())
+}

@@ -87,17 +87,37 @@ fn rule(value: &Value, index: usize) -> Result<ReadRule> {
     ] {
         if empty {
             let field = format!("spec.rules[{index}].{name}");
-            return Err(ReadError::field(
-                field,
-                "is an empty list; name something or leave it out",
-            ));
+            return Err(ReadError::field(field, EMPTY));
         }
+    }
+    for (list, part) in [("from", "source"), ("to", "operation")] {
+        says_something(value, index, list, part)?;
     }
     Ok(ReadRule {
         from: raw.from.unwrap_or_default().into_iter().map(|f| f.source).collect(),
         to: raw.to.unwrap_or_default().into_iter().map(|t| t.operation).collect(),
         when: raw.when.unwrap_or_default(),
     })
+}
+
+const EMPTY: &str = "is an empty list; name something or leave it out";
+
+/// A source or an operation without any value would match everything, and is most likely a
+/// template whose list came out empty.
+fn says_something(rule: &Value, index: usize, list: &str, part: &str) -> Result<()> {
+    let entries = rule.get(list).and_then(Value::as_array);
+    for (at, entry) in entries.into_iter().flatten().enumerate() {
+        let field = format!("spec.rules[{index}].{list}[{at}].{part}");
+        let fields = entry.get(part).and_then(Value::as_object);
+        let fields = fields.filter(|fields| !fields.is_empty()).ok_or_else(|| {
+            ReadError::field(&field, format!("is empty; name something or leave out {list}"))
+        })?;
+        let mut fields = fields.iter();
+        if let Some((name, _)) = fields.find(|(_, v)| v.as_array().is_some_and(Vec::is_empty)) {
+            return Err(ReadError::field(format!("{field}.{name}"), EMPTY));
+        }
+    }
+    Ok(())
 }
 
 fn stricter(reason: &str, action: Action) -> String {

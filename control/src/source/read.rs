@@ -174,6 +174,9 @@ pub fn read(value: &Value, context: &Context) -> Result<Read, ReadError> {
     Ok(Read { object: name, value: object, notes })
 }
 
+/// Said of a field that no type of ours has.
+pub const IGNORED: &str = "is no field that Ambit reads; it is ignored";
+
 /// Decodes `value`; fields that `T` does not know are noted.
 fn decode<T: DeserializeOwned>(
     value: &Value,
@@ -182,7 +185,7 @@ fn decode<T: DeserializeOwned>(
 ) -> Result<T, ReadError> {
     let (decoded, unknown) = decode_quietly(value, prefix)?;
     for field in unknown {
-        notes.push(Note::new(field, "is no field that Ambit reads; it is ignored"));
+        notes.push(Note::new(field, IGNORED));
     }
     Ok(decoded)
 }

@@ -10,7 +10,7 @@ use super::UNKNOWN;
 use super::kinds::{ALL, Watched};
 use crate::limits;
 use crate::model::object::{Kind, Object, ObjectRef};
-use crate::source::read::{Context, identify, read};
+use crate::source::read::{Context, IGNORED, identify, read};
 use crate::source::{Problem, Update};
 
 /// The state of one kind's watch.
@@ -149,7 +149,10 @@ impl Held {
                     self.objects.insert(name.clone(), read.value.clone());
                     self.changes.insert(name.clone(), Some(read.value));
                 }
-                read.notes.into_iter().map(|note| problem(&note.field, note.message)).collect()
+                let notes = read.notes.into_iter();
+                // The server knows its own kinds better than we do, and a newer one knows more.
+                let notes = notes.filter(|note| !watched.is_built_in() || note.message != IGNORED);
+                notes.map(|note| problem(&note.field, note.message)).collect()
             }
             Err(error) => {
                 let message = format!("{error}; its last good version stays in force");

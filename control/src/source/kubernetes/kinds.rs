@@ -14,19 +14,20 @@ pub(super) struct Watched {
     /// The model's kind.
     pub(super) kind: Kind,
     group: &'static str,
+    version: &'static str,
     name: &'static str,
     plural: &'static str,
 }
 
 const fn of(kind: Kind, group: &'static str, name: &'static str, plural: &'static str) -> Watched {
-    Watched { kind, group, name, plural }
+    Watched { kind, group, version: "v1", name, plural }
 }
 
 const GATEWAY: &str = "gateway.networking.k8s.io";
 const SECURITY: &str = "security.istio.io";
 
-/// All of them, each in version v1.
-pub(super) const ALL: [Watched; 12] = [
+/// All of them.
+pub(super) const ALL: [Watched; 13] = [
     of(Kind::Namespace, "", "Namespace", "namespaces"),
     of(Kind::Node, "", "Node", "nodes"),
     of(Kind::Pod, "", "Pod", "pods"),
@@ -36,6 +37,11 @@ pub(super) const ALL: [Watched; 12] = [
     of(Kind::GatewayClass, GATEWAY, "GatewayClass", "gatewayclasses"),
     of(Kind::Gateway, GATEWAY, "Gateway", "gateways"),
     of(Kind::HTTPRoute, GATEWAY, "HTTPRoute", "httproutes"),
+    Watched {
+        // Older definitions have no other version of it.
+        version: "v1beta1",
+        ..of(Kind::ReferenceGrant, GATEWAY, "ReferenceGrant", "referencegrants")
+    },
     of(Kind::AuthorizationPolicy, SECURITY, "AuthorizationPolicy", "authorizationpolicies"),
     of(Kind::PeerAuthentication, SECURITY, "PeerAuthentication", "peerauthentications"),
     of(Kind::MeshConfig, "", "ConfigMap", "configmaps"),
@@ -43,7 +49,7 @@ pub(super) const ALL: [Watched; 12] = [
 
 impl Watched {
     fn resource(self) -> ApiResource {
-        let gvk = GroupVersionKind::gvk(self.group, "v1", self.name);
+        let gvk = GroupVersionKind::gvk(self.group, self.version, self.name);
         ApiResource::from_gvk_with_plural(&gvk, self.plural)
     }
 
@@ -64,10 +70,18 @@ impl Watched {
         self.group.is_empty()
     }
 
+    /// Whether the API server itself checks its fields.
+    pub(super) fn is_built_in(self) -> bool {
+        self.group.is_empty() || self.group == "discovery.k8s.io"
+    }
+
     /// `apiVersion` and `kind`, which items of a list lack.
     pub(super) fn version_and_kind(self) -> (String, &'static str) {
-        let version =
-            if self.group.is_empty() { "v1".to_owned() } else { format!("{}/v1", self.group) };
+        let version = self.version;
+        let version = match self.group {
+            "" => version.to_owned(),
+            group => format!("{group}/{version}"),
+        };
         (version, self.name)
     }
 }

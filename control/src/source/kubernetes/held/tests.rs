@@ -136,3 +136,39 @@ fn what_controllers_say_of_a_route_is_no_mistake_of_its_author() {
     let update = held.update().expect("an object");
     assert!(update.problems.is_empty(), "{:?}", update.problems);
 }
+
+#[test]
+fn fields_of_a_newer_server_are_no_mistakes_but_those_of_a_route_are() {
+    let (mut held, services) = (empty(), watched(Kind::Service));
+    let service = json!({
+        "metadata": {"name": "a", "namespace": "shop"},
+        "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80}], "ofTheFuture": true},
+    });
+    held.apply(services, object(service));
+    assert!(held.update().expect("an object").problems.is_empty());
+    let route = json!({
+        "metadata": {"name": "a", "namespace": "shop"},
+        "spec": {"parentRefs": [{"group": "", "kind": "Service", "name": "web"}], "sticky": true},
+    });
+    held.apply(watched(Kind::HTTPRoute), object(route));
+    let update = held.update().expect("an object");
+    assert_eq!(update.problems.first().expect("a note").field, "spec.sticky");
+}
+
+#[test]
+fn a_grant_is_read_in_the_version_that_every_definition_has() {
+    let (mut held, grants) = (empty(), watched(Kind::ReferenceGrant));
+    let grant = json!({
+        "metadata": {"name": "a", "namespace": "shop"},
+        "spec": {
+            "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "x"}],
+            "to": [{"group": "", "kind": "Service"}],
+        },
+    });
+    held.apply(grants, object(grant));
+    let update = held.update().expect("an object");
+    let Some((_, Some(Object::ReferenceGrant(grant)))) = update.changes.first() else {
+        panic!("no grant: {update:?}")
+    };
+    assert!(grant.lets_routes("x", "store") && !grant.lets_routes("y", "store"));
+}

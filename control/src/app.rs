@@ -1,6 +1,5 @@
 //! All tasks, wired in one place.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime};
@@ -38,16 +37,15 @@ use crate::limits;
 use crate::listen::{self, ServerCert};
 use crate::model::object::Key;
 use crate::model::world::{Site, World};
-use crate::node::reports::{self, Reports};
+use crate::node::intake::Intake;
 use crate::node::service::Nodes;
-use crate::node::watch::Reported;
+use crate::node::watch::FromNode;
 use crate::source::Update;
 use crate::source::directory::{self, Directory};
 use crate::source::kubernetes::{self, Kubernetes};
 use crate::source::read::Context;
 use crate::state::StateDir;
 use crate::status::{self, Board};
-use crate::sync;
 use crate::xds::metrics::XdsMetrics;
 use crate::xds::service::{Patience, XdsService};
 
@@ -190,8 +188,7 @@ struct Parts {
     world: Arc<RwLock<World>>,
     tables: Tables,
     board: Board,
-    /// The reports of each machine, as they are on disk.
-    reports: BTreeMap<String, Reports>,
+    intake: Intake,
     mesh_config: Key,
     /// The account of the node proxies.
     nodes: Key,
@@ -211,24 +208,22 @@ impl Parts {
         };
         let nodes = Key::new(&config.system_namespace, &config.node_account);
         let issuer = Arc::new(Issuer::open(&state, nodes.clone(), config.credential_life)?);
-        let mut world = World::new(Site {
+        let world = World::new(Site {
             cluster: config.cluster.clone(),
             network: config.network.clone(),
             system_namespace: config.system_namespace.clone(),
             domain: config.cluster_domain.clone(),
         });
-        let reports = reports::load(&state);
-        for (uid, report) in reports.values().flatten() {
-            world.set_report(uid, report);
-        }
+        let world = Arc::new(RwLock::new(world));
+        let intake = Intake::open(state.clone(), world.clone(), config.node_grace);
         Ok(Self {
             state,
             root: Arc::new(root),
             issuer,
-            world: Arc::new(RwLock::new(world)),
+            world,
             tables: Tables::default(),
             board: Board::default(),
-            reports,
+            intake,
             mesh_config: Key::new(&config.system_namespace, "istio"),
             nodes,
             client,
@@ -257,7 +252,7 @@ impl Parts {
     fn services(
         &self,
         config: &Config,
-        reports: mpsc::Sender<Reported>,
+        reports: mpsc::Sender<FromNode>,
         registry: &mut Registry,
     ) -> tonic::transport::server::Router {
         let authenticator = self.authenticator();
@@ -338,7 +333,7 @@ impl Parts {
     async fn run(
         mut self,
         mut source: mpsc::Receiver<Update>,
-        mut reports: mpsc::Receiver<Reported>,
+        mut reports: mpsc::Receiver<FromNode>,
     ) {
         let deployer = if self.client.is_some() {
             Deployer::idle()
@@ -352,54 +347,17 @@ impl Parts {
         let mut reporting = true;
         loop {
             tokio::select! {
-                update = source.recv() => match update {
-                    Some(update) => engine.update(update),
-                    None => return,
-                },
-                n = reports.recv_many(&mut batch, 256), if reporting => {
-                    reporting = n > 0;
-                    self.take(&mut engine, std::mem::take(&mut batch)).await;
-                }
-                () = engine.due() => engine.advance(),
-            }
-        }
-    }
-
-    /// Reports first reach the disk, then the mesh: a restart in between forgets none that
-    /// was acted on.
-    async fn take(&mut self, engine: &mut Engine, batch: Vec<Reported>) {
-        let mut touched = std::collections::BTreeSet::new();
-        for reported in &batch {
-            let kept = self.reports.entry(reported.node.clone()).or_default();
-            let full = kept.len() >= limits::MAX_REPORTS_PER_NODE;
-            if full && !kept.contains_key(&reported.uid) {
-                warn!(node = reported.node, "MAX_REPORTS_PER_NODE reached; report dropped");
-                continue;
-            }
-            kept.insert(reported.uid.clone(), reported.report.clone());
-            touched.insert(reported.node.clone());
-        }
-        for node in touched {
-            self.keep(node).await;
-        }
-        for Reported { pod, uid, report, .. } in batch {
-            engine.report(pod, &uid, &report);
-        }
-    }
-
-    async fn keep(&mut self, node: String) {
-        let Some(kept) = self.reports.get_mut(&node) else { return };
-        {
-            let world = sync::read(&self.world);
-            let on_node: std::collections::BTreeSet<&str> =
-                world.pods_on(&node).map(|p| p.uid.as_str()).collect();
-            kept.retain(|uid, _| on_node.contains(uid.as_str()));
-        }
-        let (state, kept) = (self.state.clone(), kept.clone());
-        let stored =
-            tokio::task::spawn_blocking(move || reports::store(&state, &node, &kept)).await;
-        if let Ok(Err(error)) = stored {
-            warn!(%error, cause = %error.source, "reports of a node not kept");
+                            update = source.recv() => match update {
+                                Some(update) => engine.update(update),
+                                None => return,
+                            },
+            n = reports.recv_many(&mut batch, 256), if reporting => {
+                                reporting = n > 0;
+                                self.intake.take(&mut engine, std::mem::take(&mut batch)).await;
+                            }
+                            () = self.intake.due() => self.intake.fall_silent(&mut engine),
+                            () = engine.due() => engine.advance(),
+                        }
         }
     }
 }

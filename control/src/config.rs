@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+use crate::limits;
+
 /// The control plane.
 #[derive(Debug, Parser)]
 #[command(name = "control", version, about = "Ambit's control plane")]
@@ -102,6 +104,11 @@ pub struct Config {
     #[arg(long, env = "CREDENTIAL_LIFE", default_value = "1h", value_parser = duration)]
     pub credential_life: Duration,
 
+    /// A machine without a node stream for this long is silent: where other instances of a
+    /// waypoint are ready, those on it count as not ready.
+    #[arg(long, env = "NODE_GRACE", default_value = "30s", value_parser = duration)]
+    pub node_grace: Duration,
+
     /// A discovery stream is ended at this age; the proxy comes back with what it holds.
     #[arg(long, env = "MAX_STREAM_AGE", default_value = "30m", value_parser = duration)]
     pub max_stream_age: Duration,
@@ -154,6 +161,7 @@ impl Config {
             certificate_life: 24 * hour,
             max_certificate_life: 24 * hour,
             credential_life: hour,
+            node_grace: limits::NODE_GRACE,
             max_stream_age: hour / 2,
             subscriber_patience: hour / 60,
         }

@@ -71,10 +71,19 @@ impl Deployer {
         }
     }
 
+    /// The Gateways that had places before the start: some may have gone meanwhile. To be
+    /// followed once, when the source is known.
+    pub fn from_before(&self) -> Vec<Key> {
+        self.leases.gateways()
+    }
+
     /// What has to change in the world so that `gateways` have what they want.
     pub fn follow(&mut self, world: &World, gateways: BTreeSet<Key>) -> Changes {
         let mut changes = Vec::new();
-        for key in gateways {
+        // What goes gives back its places before others look for one.
+        let (stay, gone): (Vec<Key>, Vec<Key>) =
+            gateways.into_iter().partition(|key| world.gateway(key).is_some());
+        for key in gone.into_iter().chain(stay) {
             let wanted = plan::objects(world, &key, &mut self.leases);
             self.settle(world, &key, wanted, &mut changes);
         }

@@ -20,7 +20,7 @@ use self::publish::Publisher;
 use self::rollout::{IN_FLIGHT, PATIENCE, Step};
 
 use crate::deploy::Deployer;
-use crate::model::dirty::{Dirty, dirtied_by, gateway_of};
+use crate::model::dirty::{Dirty, dirtied_by, waypoint_of};
 use crate::model::object::{Key, Object, ObjectRef};
 use crate::model::report::Report;
 use crate::model::world::World;
@@ -119,6 +119,8 @@ pub struct Engine {
     deployer: Deployer,
     publisher: Publisher,
     rollouts: Vec<Rollout>,
+    /// Whether the source has ever had a state to serve.
+    synced: bool,
 }
 
 impl Engine {
@@ -130,7 +132,7 @@ impl Engine {
         deployer: Deployer,
     ) -> Self {
         let publisher = Publisher::new(tables.clone(), board.clone());
-        Self { world, tables, board, deployer, publisher, rollouts: Vec::new() }
+        Self { world, tables, board, deployer, publisher, rollouts: Vec::new(), synced: false }
     }
 
     /// Takes what the source says.
@@ -143,9 +145,17 @@ impl Engine {
             self.change(&mut world, &name, object, &mut dirty);
             self.deployer.touched_by(&world, &name, &mut gateways);
         }
+        let first = update.synced && !std::mem::replace(&mut self.synced, true);
+        if first {
+            // What went while nobody looked gives back what was kept for it.
+            gateways.extend(self.deployer.from_before());
+        }
         let deployed = self.deployer.follow(&sync::read(&world), gateways);
         for (name, object) in deployed {
             self.change(&mut sync::write(&world), &name, object, &mut dirty);
+        }
+        if first {
+            sync::write(&world).keep_reports_of_pods();
         }
         self.derive_all(dirty);
         self.board.set_source(update.problems, update.synced);
@@ -153,16 +163,42 @@ impl Engine {
         self.tables.ring();
     }
 
-    /// Takes what a node says about a pod.
+    /// Takes what a node says about a pod; nothing, if the pod is gone by now.
     pub fn report(&mut self, pod: Key, uid: &str, report: &Report) {
-        let changed = sync::write(&self.world).set_report(uid, report);
-        if changed {
-            let mut dirty = BTreeSet::new();
-            gateway_of(&sync::read(&self.world), &pod, &mut dirty);
-            dirty.insert(Dirty::Pod(pod));
-            self.derive_all(dirty);
-            self.tables.ring();
+        let mut dirty = BTreeSet::new();
+        {
+            let mut world = sync::write(&self.world);
+            let there = world.pod(&pod).is_some_and(|pod| pod.uid == uid);
+            if !there || !world.set_report(uid, report) {
+                return;
+            }
+            waypoint_of(&world, &pod, &mut dirty);
         }
+        dirty.insert(Dirty::Pod(pod));
+        self.derive_all(dirty);
+        self.tables.ring();
+    }
+
+    /// Whether the source has had a state to serve.
+    pub fn is_synced(&self) -> bool {
+        self.synced
+    }
+
+    /// Takes that a node has been silent for too long, or speaks again.
+    pub fn set_silent(&mut self, node: &str, silent: bool) {
+        let mut dirty = BTreeSet::new();
+        {
+            let mut world = sync::write(&self.world);
+            if !world.set_silent(node, silent) {
+                return;
+            }
+            let pods: Vec<Key> = world.pods_on(node).map(|pod| pod.meta.key.clone()).collect();
+            for pod in pods {
+                waypoint_of(&world, &pod, &mut dirty);
+            }
+        }
+        self.derive_all(dirty);
+        self.tables.ring();
     }
 
     /// Ready when [`Engine::advance`] has something to do. Cancel safe.

@@ -2,10 +2,12 @@
 //! ([`crate::source::kubernetes`] does that).
 //!
 //! - [`connect`]: the way to the API server
+//! - [`leader`]: which replica writes
 //! - [`root`]: the authority's certificates in a Secret
 //! - [`trust`]: the root bundle in a ConfigMap of each namespace
 
 pub mod connect;
+pub mod leader;
 pub mod root;
 pub mod trust;
 

@@ -14,6 +14,7 @@
 //! - [`auth`]: who calls
 //! - [`ca`]: the certificate authority
 //! - [`node`]: the stream of each machine
+//! - [`kubernetes`]: what is written to an API server
 //! - [`status`]: what is said about each object
 //! - [`kubernetes`]: what is written to an API server
 //! - [`listen`], [`admin`]: the listeners

@@ -60,6 +60,10 @@ pub const MAX_TOMBSTONES: usize = 100_000;
 /// Reports of one node that are kept: pods per node, generously.
 pub const MAX_REPORTS_PER_NODE: usize = 2_000;
 
+/// How long a machine may have no node stream before what it last said of its waypoints is
+/// doubted, by default.
+pub const NODE_GRACE: Duration = Duration::from_secs(30);
+
 /// Longest reason in a report, characters.
 pub const MAX_REASON: usize = 512;
 

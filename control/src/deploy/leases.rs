@@ -55,6 +55,12 @@ impl Leases {
         self.given.get(&gateway.to_string()).cloned().unwrap_or_default()
     }
 
+    /// The Gateways that have places.
+    pub fn gateways(&self) -> Vec<Key> {
+        let keys = self.given.keys().filter_map(|key| key.split_once('/'));
+        keys.map(|(namespace, name)| Key::new(namespace, name)).collect()
+    }
+
     /// Notes them.
     pub fn set(&mut self, gateway: &Key, places: BTreeMap<String, Vec<IpAddr>>) {
         if places.is_empty() {

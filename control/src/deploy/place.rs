@@ -38,7 +38,8 @@ pub fn addresses(node: &Node, gateway: &Key, taken: &BTreeSet<IpAddr>) -> Vec<Ip
 
 fn free_in(block: &IpNet, seed: u64, taken: &BTreeSet<IpAddr>) -> Option<IpAddr> {
     // The network's own address is no host's in IPv6 either (RFC 4291, 2.6.1).
-    let hosts = block.hosts().filter(|ip| block.prefix_len() >= 127 || *ip != block.network());
+    let is_host = |ip: &IpAddr| ip.is_ipv4() || block.prefix_len() >= 127 || *ip != block.network();
+    let hosts = block.hosts().filter(is_host);
     let hosts: Vec<IpAddr> = hosts.take(MAX_ADDRESSES).collect();
     let count = u64::try_from(hosts.len()).ok().filter(|count| *count > 0)?;
     let start = usize::try_from(seed % count).unwrap_or_default();

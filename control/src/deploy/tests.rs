@@ -20,9 +20,26 @@ impl Mesh {
     }
 
     fn says(&mut self, ready: bool) {
-        let key = Key::new("shop", "waypoint-node-a");
+        self.says_of("waypoint-node-a", ready);
+    }
+
+    fn says_of(&mut self, pod: &str, ready: bool) {
+        let key = Key::new("shop", pod);
         let uid = crate::sync::read(&self.world).pod(&key).expect("deployed").uid.clone();
         self.engine.report(key, &uid, &Report { waypoint_ready: ready, ..Report::default() });
+    }
+
+    /// The instances that callers may choose.
+    fn ready(&self) -> Vec<&'static str> {
+        use hbone::wire::pb::istio::workload as pb;
+        use prost::Message;
+        let healthy = |name: &str| {
+            let entry = self.tables.address.get(&format!("c//Pod/shop/{name}")).expect("there");
+            let address = pb::Address::decode(entry.body).expect("decodes");
+            let Some(pb::address::Type::Workload(workload)) = address.r#type else { return false };
+            workload.status() == pb::WorkloadStatus::Healthy
+        };
+        ["waypoint-node-a", "waypoint-node-b"].into_iter().filter(|name| healthy(name)).collect()
     }
 }
 
@@ -91,4 +108,56 @@ fn a_change_elsewhere_deploys_nothing_anew() {
     let changes = mesh.tables.node_pods.since(before).expect("not behind");
     let names: Vec<&str> = changes.updated.iter().map(|(name, _)| &**name).collect();
     assert_eq!(names, ["shop/mine"]);
+}
+
+#[test]
+fn an_instance_on_a_silent_node_is_called_only_where_no_other_is_ready() {
+    let mut mesh = Mesh::new();
+    mesh.set("a", NODE);
+    mesh.set("b", &NODE.replace("node-a", "node-b").replace("240/28", "224/28"));
+    mesh.set("gateway", GATEWAY);
+    mesh.says_of("waypoint-node-a", true);
+    mesh.says_of("waypoint-node-b", true);
+    let both = ["waypoint-node-a", "waypoint-node-b"];
+    assert_eq!(mesh.ready(), both);
+    mesh.engine.set_silent("node-a", true);
+    assert_eq!(mesh.ready(), ["waypoint-node-b"]);
+    mesh.engine.set_silent("node-b", true);
+    assert_eq!(mesh.ready(), both, "they may still run, and nobody goes around them");
+    mesh.engine.set_silent("node-b", false);
+    assert_eq!(mesh.ready(), ["waypoint-node-b"]);
+    mesh.says_of("waypoint-node-b", false);
+    assert_eq!(mesh.ready(), ["waypoint-node-a"], "the last one that said so");
+    mesh.engine.set_silent("node-a", false);
+    mesh.says_of("waypoint-node-b", true);
+    assert_eq!(mesh.ready(), both);
+}
+
+#[test]
+fn a_report_on_a_pod_that_is_gone_is_not_kept() {
+    let mut mesh = Mesh::new();
+    mesh.set("node", NODE);
+    mesh.set("gateway", GATEWAY);
+    let key = Key::new("shop", "waypoint-node-a");
+    mesh.engine.report(key.clone(), "another", &Report::default());
+    mesh.remove("gateway");
+    mesh.engine.report(key, "gone", &Report::default());
+    let world = crate::sync::read(&mesh.world);
+    assert!(world.report("another").is_none() && world.report("gone").is_none());
+}
+
+#[test]
+fn places_of_a_gateway_that_went_while_nobody_looked_are_free_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = crate::state::StateDir::open(folder.path()).expect("opens");
+    // One address.
+    let node = NODE.replace("10.1.0.240/28", "10.1.0.240/32");
+    let start = || Mesh::with(Deployer::new(Leases::load(state.clone())));
+    let mut mesh = start();
+    mesh.set("all", &format!("{node}---\n{GATEWAY}"));
+    assert_eq!(mesh.pods(), ["shop/waypoint-node-a"]);
+    drop(mesh);
+    let mut mesh = start();
+    mesh.set("all", &format!("{node}---\n{}", GATEWAY.replace("name: waypoint", "name: other")));
+    assert_eq!(mesh.pods(), ["shop/other-node-a"]);
 }

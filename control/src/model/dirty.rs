@@ -60,14 +60,21 @@ fn pod(world: &World, key: Key, out: &mut BTreeSet<Dirty>) {
         out.extend(chosen.map(|s| Dirty::Service(s.meta.key.clone())));
     }
     out.extend(world.slices_with(&key).map(|s| Dirty::Slice(s.meta.key.clone())));
-    gateway_of(world, &key, out);
+    waypoint_of(world, &key, out);
     out.insert(Dirty::Pod(key));
 }
 
-/// The Gateway whose waypoint a pod is: its condition counts its pods.
-pub fn gateway_of(world: &World, pod: &Key, out: &mut BTreeSet<Dirty>) {
-    let label = world.pod(pod).and_then(|pod| pod.meta.label(GATEWAY_NAME));
-    out.extend(label.map(|name| Dirty::Gateway(Key::new(&pod.namespace, name))));
+/// The Gateway whose waypoint a pod is: its condition counts its pods. And its other deployed
+/// instances: whether one on a silent node counts as ready depends on the others.
+pub fn waypoint_of(world: &World, pod: &Key, out: &mut BTreeSet<Dirty>) {
+    let Some(pod) = world.pod(pod) else { return };
+    let Some(name) = pod.meta.label(GATEWAY_NAME) else { return };
+    let namespace = &pod.meta.key.namespace;
+    out.insert(Dirty::Gateway(Key::new(namespace, name)));
+    if pod.deployed {
+        let instances = world.instances(pod);
+        out.extend(instances.map(|pod| Dirty::Pod(pod.meta.key.clone())));
+    }
 }
 
 fn service(world: &World, key: Key, out: &mut BTreeSet<Dirty>) {

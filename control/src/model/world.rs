@@ -10,6 +10,7 @@ use super::object::{
 };
 use super::report::Report;
 use crate::api::gateway::{Gateway, GatewayClass, HttpRoute, ReferenceGrant};
+use crate::translate::waypoint::GATEWAY_NAME;
 
 /// Facts of the installation that no object holds.
 #[derive(Clone, Debug)]
@@ -47,6 +48,7 @@ pub struct World {
     slices_by_service: BTreeMap<Key, BTreeSet<Key>>,
     slices_by_pod: BTreeMap<Key, BTreeSet<Key>>,
     reports: BTreeMap<String, Report>,
+    silent: BTreeSet<String>,
 }
 
 impl World {
@@ -78,6 +80,7 @@ impl World {
             slices_by_service: BTreeMap::new(),
             slices_by_pod: BTreeMap::new(),
             reports: BTreeMap::new(),
+            silent: BTreeSet::new(),
         }
     }
 
@@ -209,6 +212,29 @@ impl World {
     /// Notes a report; whether it says something new.
     pub fn set_report(&mut self, uid: &str, report: &Report) -> bool {
         self.reports.insert(uid.to_owned(), report.clone()).as_ref() != Some(report)
+    }
+
+    /// Forgets reports on pods that are not there.
+    pub fn keep_reports_of_pods(&mut self) {
+        let there: BTreeSet<&str> = self.pods.values().map(|pod| pod.uid.as_str()).collect();
+        self.reports.retain(|uid, _| there.contains(uid.as_str()));
+    }
+
+    /// Whether a machine has been silent for so long that its last reports may be wrong.
+    pub fn is_silent(&self, node: &str) -> bool {
+        self.silent.contains(node)
+    }
+
+    /// Notes it; whether it is new.
+    pub fn set_silent(&mut self, node: &str, silent: bool) -> bool {
+        if silent { self.silent.insert(node.to_owned()) } else { self.silent.remove(node) }
+    }
+
+    /// The deployed instances of the waypoint that `pod` is one of, itself too.
+    pub fn instances<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a Pod> {
+        let gateway = pod.meta.label(GATEWAY_NAME);
+        let pods = self.pods_in(&pod.meta.key.namespace);
+        pods.filter(move |p| p.deployed && p.meta.label(GATEWAY_NAME) == gateway)
     }
 
     /// Every object of some kind, by reference.

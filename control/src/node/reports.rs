@@ -41,6 +41,17 @@ pub fn store(state: &StateDir, node: &str, reports: &Reports) -> Result<(), Stat
     state.write(&name(node), &bytes, 0o600)
 }
 
+/// Forgets the reports of a machine.
+///
+/// # Errors
+/// The disk. That there are none is no error.
+pub fn remove(state: &StateDir, node: &str) -> std::io::Result<()> {
+    match std::fs::remove_file(state.path(&name(node))) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// The reports of all machines.
 pub fn load(state: &StateDir) -> BTreeMap<String, Reports> {
     let mut all = BTreeMap::new();

@@ -11,7 +11,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 use tracing::{error, info, warn};
 
-use super::watch::{Reported, Stream};
+use super::watch::{FromNode, Stream};
 use crate::auth::credential::{Credential, CredentialError, Issuer};
 use crate::auth::{Authenticator, Caller, Role, refusal, tokens};
 use crate::engine::Tables;
@@ -38,7 +38,7 @@ pub struct Nodes {
     /// Whether there is a state to serve.
     pub board: Board,
     /// Where reports go.
-    pub reports: mpsc::Sender<Reported>,
+    pub reports: mpsc::Sender<FromNode>,
     /// Streams open at once.
     pub streams: Arc<Semaphore>,
 }

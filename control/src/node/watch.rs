@@ -29,6 +29,17 @@ pub struct Reported {
     pub report: Report,
 }
 
+/// What machines say, in the order in which each of them says it.
+#[derive(Debug)]
+pub enum FromNode {
+    /// A stream of this machine began.
+    Came(String),
+    /// A report on a pod.
+    Pod(Reported),
+    /// A stream of this machine ended.
+    Left(String),
+}
+
 /// The pods of a machine, as far as it knows. Pure.
 #[derive(Debug)]
 pub struct View {
@@ -102,14 +113,20 @@ pub(super) struct Stream {
     pub(super) bell: watch::Receiver<u64>,
     pub(super) incoming: Streaming<NodeReport>,
     pub(super) sink: mpsc::Sender<Result<NodeUpdate, Status>>,
-    pub(super) reports: mpsc::Sender<Reported>,
+    pub(super) reports: mpsc::Sender<FromNode>,
 }
 
 impl Stream {
-    /// Serves until the machine goes or has to be cut. Its reports stay as they were.
+    /// Serves until the machine goes or has to be cut. Its reports stay as they were, but for
+    /// what [`super::presence`] says.
     pub(super) async fn run(mut self) {
         info!(node = self.node, "node watches");
+        // Who takes them ends with the control plane.
+        if self.reports.send(FromNode::Came(self.node.clone())).await.is_err() {
+            return;
+        }
         let end = self.serve().await;
+        let _ = self.reports.send(FromNode::Left(self.node.clone())).await;
         match end {
             Ok(()) => info!(node = self.node, "node no longer watches"),
             Err(status) => {
@@ -152,7 +169,7 @@ impl Stream {
                 let report = reports::read(&pod);
                 let node = self.node.clone();
                 let reported = Reported { node, pod: key, uid: pod.uid, report };
-                let sent = self.reports.send(reported).await;
+                let sent = self.reports.send(FromNode::Pod(reported)).await;
                 sent.map_err(|_| Status::unavailable("the control plane is closing"))
             }
             Some(Incoming::Hello(hello)) => {

@@ -105,9 +105,16 @@ fn workload(
 }
 
 /// Whether what runs in a pod can be called: of a deployed one its node says it.
+///
+/// What a node said before it fell silent counts on only while no other instance of the
+/// waypoint is ready: it may still run, and there is no better one.
 pub fn is_ready(world: &World, pod: &Pod) -> bool {
-    let reported = || world.report(&pod.uid).is_some_and(|report| report.waypoint_ready);
-    !pod.deleting && if pod.deployed { reported() } else { pod.ready }
+    if pod.deleting || !pod.deployed {
+        return pod.ready && !pod.deleting;
+    }
+    let said = |pod: &Pod| world.report(&pod.uid).is_some_and(|report| report.waypoint_ready);
+    let sure = |pod: &Pod| !pod.deleting && said(pod) && !world.is_silent(&pod.node);
+    sure(pod) || (said(pod) && !world.instances(pod).any(sure))
 }
 
 fn tunnel(hbone: bool) -> pb::TunnelProtocol {

@@ -180,3 +180,72 @@ async fn a_pods_credential_ends_with_the_pod() {
     let late = mesh.certificate(&pod, request.pem(), None, 60).await.expect_err("gone");
     assert_eq!(late.code(), Code::Unauthenticated);
 }
+
+const WAYPOINT: &str = "
+apiVersion: v1
+kind: Node
+metadata: {name: node-a, annotations: {ambit.dev/waypoint-addresses: 10.1.0.240/28}}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: node-b, annotations: {ambit.dev/waypoint-addresses: 10.2.0.240/28}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: waypoint, namespace: shop}
+spec: {gatewayClassName: ambit-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
+";
+
+/// The node's stream, after it said of its instance of the waypoint that it is ready.
+async fn with_ready_waypoint(
+    mesh: &Mesh,
+    token: &str,
+) -> (tokio::sync::mpsc::Sender<node::NodeReport>, Streaming<node::NodeUpdate>) {
+    let (reports, mut updates) = mesh.watch(token).await;
+    let Update::Snapshot(snapshot) = next(&mut updates).await else { panic!("a snapshot first") };
+    let uid = snapshot.pods.first().expect("an instance").uid.clone();
+    let ready = node::PodReport { uid, waypoint_ready: true, ..Default::default() };
+    let ready = node::NodeReport { report: Some(node::node_report::Report::Pod(ready)) };
+    reports.send(ready).await.expect("sent");
+    (reports, updates)
+}
+
+async fn until_ready(mesh: &Mesh, count: usize) {
+    let said = format!("{count} of 2");
+    mesh.until(&format!("{count} instances are ready"), |s| {
+        let conditions = s.objects.get("Gateway shop/waypoint");
+        conditions.is_some_and(|c| c.iter().any(|c| c.message.starts_with(&said)))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_waypoint_on_a_node_that_is_gone_counts_as_not_ready_after_a_grace() {
+    let grace = std::time::Duration::from_secs(2);
+    let mut mesh = Mesh::prepare(&[("waypoint.yaml", WAYPOINT)]);
+    let config = control::Config { node_grace: grace, ..mesh.config() };
+    mesh.begin_with(config.clone()).await;
+    mesh.running().ready().await;
+    let (a, b) = (mesh.join("node-a").await, mesh.join("node-b").await);
+    let stream_a = with_ready_waypoint(&mesh, &a).await;
+    let stream_b = with_ready_waypoint(&mesh, &b).await;
+    until_ready(&mesh, 2).await;
+
+    drop(stream_b);
+    let left = std::time::Instant::now();
+    until_ready(&mesh, 1).await;
+    assert!(left.elapsed() + std::time::Duration::from_millis(200) >= grace, "{left:?}");
+    let stream_b = with_ready_waypoint(&mesh, &b).await;
+    until_ready(&mesh, 2).await;
+
+    // A restart takes nothing from a node before its grace is over.
+    drop((stream_a, stream_b));
+    mesh.stop().await;
+    mesh.begin_with(config).await;
+    let started = std::time::Instant::now();
+    mesh.running().ready().await;
+    until_ready(&mesh, 2).await;
+    let _stream_a = with_ready_waypoint(&mesh, &a).await;
+    until_ready(&mesh, 1).await;
+    assert!(started.elapsed() + std::time::Duration::from_millis(200) >= grace, "{started:?}");
+}

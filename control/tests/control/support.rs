@@ -74,13 +74,19 @@ pub(crate) struct Mesh {
 
 impl Mesh {
     pub(crate) async fn start(files: &[(&str, &str)]) -> Self {
+        let mut mesh = Self::prepare(files);
+        mesh.begin().await;
+        mesh
+    }
+
+    /// The directories alone.
+    pub(crate) fn prepare(files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("temporary folder");
         std::fs::create_dir(folder.path().join("mesh")).expect("folder");
-        let mut mesh = Self { running: None, folder };
+        let mesh = Self { running: None, folder };
         for (name, text) in files {
             mesh.write(name, text);
         }
-        mesh.begin().await;
         mesh
     }
 
@@ -100,8 +106,12 @@ impl Mesh {
     }
 
     pub(crate) async fn restart(&mut self) {
-        self.running.take().expect("runs").stop().await;
+        self.stop().await;
         self.begin().await;
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        self.running.take().expect("runs").stop().await;
     }
 
     pub(crate) fn running(&self) -> &Running {

@@ -21,6 +21,10 @@ pub(crate) struct Mesh {
 
 impl Mesh {
     pub(crate) fn new() -> Self {
+        Self::with(Deployer::default())
+    }
+
+    pub(crate) fn with(deployer: Deployer) -> Self {
         let site = Site {
             cluster: "c".to_owned(),
             network: String::new(),
@@ -29,7 +33,7 @@ impl Mesh {
         };
         let (tables, board) = (Tables::default(), Board::default());
         let world = Arc::new(RwLock::new(World::new(site)));
-        let engine = Engine::new(world.clone(), tables.clone(), board.clone(), Deployer::default());
+        let engine = Engine::new(world.clone(), tables.clone(), board.clone(), deployer);
         let context = Context { mesh_config: Key::new("istio-system", "istio") };
         Self { files: Files::new(context), engine, tables, world, board }
     }

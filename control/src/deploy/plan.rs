@@ -26,7 +26,7 @@ pub const MAX_REPLICAS: usize = 16;
 const STATUS_PORT: u16 = 15021;
 
 /// What the label [`MANAGED`] says of a waypoint's objects.
-const CONTROLLER: &str = "istio.io-mesh-controller";
+pub const CONTROLLER: &str = "istio.io-mesh-controller";
 
 /// How many instances a Gateway asks for.
 ///

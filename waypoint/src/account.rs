@@ -12,28 +12,36 @@ use hbone::identity::SpiffeId;
 /// last time, and at least this many.
 const SWEEP: usize = 1024;
 
-/// A counted place, given back when dropped.
+/// Counted places, given back when dropped.
 #[derive(Debug)]
-pub struct Place(Arc<AtomicUsize>);
+pub struct Place {
+    counter: Arc<AtomicUsize>,
+    taken: usize,
+}
 
 impl Place {
     /// Takes one of `limit` places; none if all are taken.
     pub fn take(counter: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
-        let take = |n: usize| (n < limit).then_some(n + 1);
+        Self::take_many(counter, 1, limit)
+    }
+
+    /// Takes `taken` of `limit` places; none if fewer are free.
+    pub fn take_many(counter: &Arc<AtomicUsize>, taken: usize, limit: usize) -> Option<Self> {
+        let take = |n: usize| n.checked_add(taken).filter(|n| *n <= limit);
         counter.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
-        Some(Self(Arc::clone(counter)))
+        Some(Self { counter: Arc::clone(counter), taken })
     }
 
     /// The first of the places that `counter` counts.
     pub fn first() -> (Self, Arc<AtomicUsize>) {
         let counter = Arc::new(AtomicUsize::new(1));
-        (Self(Arc::clone(&counter)), counter)
+        (Self { counter: Arc::clone(&counter), taken: 1 }, counter)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.counter.fetch_sub(self.taken, Ordering::AcqRel);
     }
 }
 
@@ -44,6 +52,8 @@ pub struct Account {
     pub number: u64,
     /// Checks of authorizers that run for it.
     pub checks: Arc<AtomicUsize>,
+    /// Bytes of its requests' bodies that wait for an authorizer.
+    pub bodies: Arc<AtomicUsize>,
 }
 
 /// The accounts of those that have a tunnel: looked up once for each tunnel.
@@ -75,7 +85,7 @@ impl Accounts {
             table.sweep_at = SWEEP.max(table.entries.len() * 2);
         }
         table.made += 1;
-        let account = Arc::new(Account { number: table.made, checks: Arc::default() });
+        let account = Arc::new(Account { number: table.made, ..Account::default() });
         table.entries.insert(source.clone(), Arc::downgrade(&account));
         account
     }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::config::gateway::Gateway;
 use crate::config::object::ObjectName;
 use crate::config::policy::{Action, Policy, PolicyInput};
 use crate::config::snapshot::Snapshot;
 use crate::failure::Failure;
 use crate::http::head::Head;
 use crate::inbound::Inbound;
+use crate::pipeline::World;
 use hbone::wire::address::NamespacedHostname;
 
 /// Proof that policy lets a request pass; dialling the application takes one.
@@ -63,12 +65,48 @@ pub fn authorize(
     Ok(Permit { policy: None })
 }
 
+/// Whether the caller of a tunnel is served at all: trust in its domain may end while the tunnel
+/// is open, and so may the Gateway, with its policies.
+///
+/// # Errors
+/// `NotReady` without a Gateway; `NotAllowed` for a caller that it does not trust.
+pub fn admitted<'a>(snapshot: &'a Snapshot, inbound: &Inbound) -> Result<&'a Gateway, Failure> {
+    let gateway = snapshot.gateway.as_ref().ok_or(Failure::NotReady)?;
+    if gateway.trusts(&inbound.peer) { Ok(gateway) } else { Err(Failure::NotAllowed) }
+}
+
+/// The authorizers that allowed a request, and what they were asked about.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The head before any of them changed it: by it CUSTOM policies match.
+    pub head: Arc<Head>,
+    /// Their names.
+    pub providers: Vec<Arc<str>>,
+}
+
+/// What was permitted.
+#[derive(Clone, Debug)]
+pub enum Permitted {
+    /// A connection that carries no HTTP.
+    Bytes,
+    /// A request.
+    Request {
+        /// The head that policies saw.
+        head: Arc<Head>,
+        /// Who was asked before.
+        asked: Asked,
+    },
+}
+
 /// Why what was permitted may not go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Revoked {
     /// A policy refuses it now.
     #[error("policy {0} denies it now")]
     Denied(ObjectName),
+    /// A policy wants the word of an authorizer that was never asked.
+    #[error("policy {0} asks an authorizer now that was not asked before")]
+    Unasked(ObjectName),
     /// No ALLOW policy allows it any longer, or its trust domain is trusted no longer.
     #[error("nothing allows it any longer")]
     NotAllowed,
@@ -77,6 +115,7 @@ pub enum Revoked {
 /// Whether a connection that carries no HTTP may pass. There is no request to ask an
 /// authorizer about, so a CUSTOM policy that matches refuses.
 pub fn connection(snapshot: &Snapshot, inbound: &Inbound) -> Result<Permit, Failure> {
+    admitted(snapshot, inbound)?;
     let (services, input) = (inbound.target.services(), inbound.policy_input(snapshot, None));
     if let Some(policy) = custom(snapshot, services, &input).first() {
         return Err(Failure::AuthorizerFailed {
@@ -88,27 +127,33 @@ pub fn connection(snapshot: &Snapshot, inbound: &Inbound) -> Result<Permit, Fail
     authorize(snapshot, services, &input)
 }
 
-/// Whether what was permitted would be permitted by `snapshot`: a request with the head that
-/// policies saw, else a connection that carries no HTTP. Authorizers are not asked again.
+/// Whether what was permitted would be permitted in `world`. Authorizers are not asked again:
+/// their answers held for the request that they saw. What would need the word of one that was
+/// never asked is not permitted.
 ///
 /// # Errors
 /// What forbids it.
-pub fn reconsider(
-    snapshot: &Snapshot,
-    inbound: &Inbound,
-    head: Option<&Head>,
-) -> Result<(), Revoked> {
+pub fn reconsider(world: &World, inbound: &Inbound, what: &Permitted) -> Result<(), Revoked> {
+    let snapshot = &world.config;
     // A Gateway that is gone takes its pods with it; it does not turn against anybody.
-    if snapshot.gateway.as_ref().is_some_and(|gateway| !gateway.trusts(&inbound.peer)) {
+    let gateway = snapshot.gateway.as_ref();
+    if gateway.is_some_and(|gateway| !gateway.trusts(&inbound.peer)) {
         return Err(Revoked::NotAllowed);
     }
-    let services = inbound.target.services();
-    let input = inbound.policy_input(snapshot, head.map(Head::view));
-    let unasked = head.is_none().then(|| custom(snapshot, services, &input));
-    if let Some(policy) = unasked.as_deref().and_then(<[_]>::first) {
-        return Err(Revoked::Denied(policy.object.clone()));
+    let again = |gateway| world.directory.again(&inbound.target, gateway).ok();
+    let now = gateway.and_then(|gateway| again(gateway));
+    let services = now.as_ref().map_or(&inbound.target, |(target, _)| target).services();
+    let (asked_of, providers, judged) = match what {
+        Permitted::Bytes => (None, &[][..], None),
+        Permitted::Request { head, asked } => {
+            (Some(asked.head.view()), asked.providers.as_slice(), Some(head.view()))
+        }
+    };
+    let custom = custom(snapshot, services, &inbound.policy_input(snapshot, asked_of));
+    if let Some(policy) = custom.iter().find(|policy| !providers.contains(&policy.provider)) {
+        return Err(Revoked::Unasked(policy.object.clone()));
     }
-    match authorize(snapshot, services, &input) {
+    match authorize(snapshot, services, &inbound.policy_input(snapshot, judged)) {
         Ok(_) => Ok(()),
         Err(Failure::Denied { policy }) => Err(Revoked::Denied(policy)),
         Err(_) => Err(Revoked::NotAllowed),

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use hbone::wire::address::NamespacedHostname;
-use hbone::wire::workload::{Address, NetworkMode, Service, Workload};
+use hbone::wire::workload::{Address, GatewayAddress, NetworkMode, Service, Workload};
 use rpds::HashTrieMapSync;
 
 use crate::config::gateway::Gateway;
@@ -51,9 +51,12 @@ pub enum NotServed {
     /// Nothing has that address.
     #[error("no service or workload has the address")]
     Unknown,
-    /// It belongs to another waypoint or to none.
-    #[error("the address is not bound to this waypoint")]
+    /// It belongs to no waypoint.
+    #[error("the address is not bound to a waypoint")]
     Unbound,
+    /// It belongs to another waypoint, which guards it.
+    #[error("the address is bound to another waypoint")]
+    Elsewhere,
     /// A service without that port.
     #[error("the service has no such port")]
     NoPort,
@@ -174,33 +177,75 @@ impl Directory {
 
     /// What `address` is for `gateway`: a VIP or a workload that is bound to it
     /// (docs/wire.md, "CONNECT request").
+    ///
+    /// # Errors
+    /// Why it is not for this waypoint.
     pub fn target(&self, address: SocketAddr, gateway: &Gateway) -> Result<Target, NotServed> {
+        match self.look_up(address, gateway)? {
+            (target, Bound::Here) => Ok(target),
+            (_, Bound::Nowhere) => Err(NotServed::Unbound),
+        }
+    }
+
+    /// What `old`, which was for `gateway` once, is now; and whether it still is for it. What is
+    /// bound to no waypoint any longer may be served to the end of what is open: nobody else
+    /// guards it.
+    ///
+    /// # Errors
+    /// If it is another's by now, or gone.
+    pub fn again(&self, old: &Target, gateway: &Gateway) -> Result<(Target, Bound), NotServed> {
+        let found = self.look_up(old.address(), gateway)?;
+        if found.0.is(old) { Ok(found) } else { Err(NotServed::Unknown) }
+    }
+
+    fn look_up(
+        &self,
+        address: SocketAddr,
+        gateway: &Gateway,
+    ) -> Result<(Target, Bound), NotServed> {
         let ip = address.ip().to_canonical();
         if let Some(service) = self.by_vip.get(&ip) {
-            if !is_bound(service, gateway) {
-                return Err(NotServed::Unbound);
-            }
+            let bound = Bound::of(waypoints(service), gateway)?;
             if !service.ports.iter().any(|port| port.service == address.port()) {
                 return Err(NotServed::NoPort);
             }
-            return Ok(Target::Service { service: service.clone(), address });
+            return Ok((Target::Service { service: service.clone(), address }, bound));
         }
         let workload = self.by_ip.get(&ip).ok_or(NotServed::Unknown)?;
-        if !workload.waypoint.as_ref().is_some_and(|waypoint| gateway.is_at(waypoint)) {
-            return Err(NotServed::Unbound);
-        }
+        let bound = Bound::of(workload.waypoint.iter(), gateway)?;
         let serves = workload.services.iter().filter(|membership| {
+            let here = |s: &Arc<Service>| waypoints(s).any(|waypoint| gateway.is_at(waypoint));
             membership.ports.iter().any(|port| port.target == address.port())
-                && self.services.get(&membership.service).is_some_and(|s| is_bound(s, gateway))
+                && self.services.get(&membership.service).is_some_and(here)
         });
         let services = serves.map(|membership| membership.service.clone()).collect();
-        Ok(Target::Workload { workload: workload.clone(), address, services })
+        Ok((Target::Workload { workload: workload.clone(), address, services }, bound))
     }
 }
 
-fn is_bound(service: &Service, gateway: &Gateway) -> bool {
+/// Whose something is that may be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// Bound to the waypoint that asks.
+    Here,
+    /// Bound to none.
+    Nowhere,
+}
+
+impl Bound {
+    fn of<'a>(
+        mut waypoints: impl Iterator<Item = &'a GatewayAddress>,
+        gateway: &Gateway,
+    ) -> Result<Self, NotServed> {
+        let Some(first) = waypoints.next() else { return Ok(Self::Nowhere) };
+        let here = gateway.is_at(first) || waypoints.any(|waypoint| gateway.is_at(waypoint));
+        if here { Ok(Self::Here) } else { Err(NotServed::Elsewhere) }
+    }
+}
+
+fn waypoints(service: &Service) -> impl Iterator<Item = &GatewayAddress> {
     let weighted = service.weighted_waypoints.iter().map(|waypoint| &waypoint.destination);
-    service.waypoint.iter().chain(weighted).any(|waypoint| gateway.is_at(waypoint))
+    service.waypoint.iter().chain(weighted)
 }
 
 fn addresses(workload: &Workload) -> Vec<IpAddr> {
@@ -215,6 +260,20 @@ impl Target {
     pub fn address(&self) -> SocketAddr {
         match self {
             Self::Service { address, .. } | Self::Workload { address, .. } => *address,
+        }
+    }
+
+    /// Whether both are the same service or workload, whatever has changed about it.
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Service { service: one, .. }, Self::Service { service: two, .. }) => {
+                one.key == two.key
+            }
+            (Self::Workload { workload: one, .. }, Self::Workload { workload: two, .. }) => {
+                one.uid == two.uid
+            }
+            (Self::Service { .. }, Self::Workload { .. })
+            | (Self::Workload { .. }, Self::Service { .. }) => false,
         }
     }
 

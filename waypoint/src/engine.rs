@@ -7,19 +7,23 @@ use std::time::Instant;
 use hbone::identity::SpiffeId;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
 
 use crate::account::Accounts;
+use crate::authorize::{self, Asked, Permitted};
 use crate::config::route::HeaderEdits;
+use crate::directory::{Bound, Target};
 use crate::failure::Failure;
 use crate::http::body::{self, Body, BoxError};
 use crate::http::head::{Head, REQUEST_ID};
-use crate::http::headers;
+use crate::http::leash::{Held, Leash};
 use crate::http::reply::Reply;
+use crate::http::serve::LastOnConnection;
+use crate::http::{headers, upgraded};
 use crate::inbound::Inbound;
-use crate::pipeline::{Exchange, Flow, Stage};
+use crate::pipeline::{Exchange, Flow, Stage, World};
 use crate::record::{Metrics, Record};
 use crate::stage::ext_authz::{Checks, ExternalAuthorization};
 use crate::stage::matching::Match;
@@ -27,7 +31,7 @@ use crate::stage::policy::Policies;
 use crate::stage::rewrite::Rewrites;
 use crate::standing::Standing;
 use crate::state::State;
-use crate::upstream::forward::{Answer, Forwarder, recorded};
+use crate::upstream::forward::{Answer, Forwarder, Rest, recorded};
 
 const XFCC: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
@@ -50,18 +54,20 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Answers a request that came on `inbound`; `refused` says that it cannot be read.
+    /// Answers a request that came on `inbound`; `refused` says that it cannot be read. `leash`
+    /// is that of the task that will carry the answer.
     pub async fn handle(
         &self,
         inbound: &Arc<Inbound>,
         request: Request<Incoming>,
         refused: Option<Failure>,
+        leash: &Leash,
     ) -> Response<Body> {
         let arrived = Instant::now();
         let (mut parts, body) = request.into_parts();
         let mut record = Record::new(Arc::clone(&self.metrics), Arc::clone(inbound), arrived);
         let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
-        let has_body = !http_body::Body::is_end_stream(&body);
+        let has_body = !body.is_end_stream();
         let read = refused.map_or_else(|| Head::read(&mut parts, has_body), Err);
         let mut head = match read {
             Ok(head) => head,
@@ -73,11 +79,21 @@ impl Engine {
         }
         let head = Arc::new(head);
         record.request(&head);
+        let world = self.state.world();
+        let (target, bound) = match addressed(&world, inbound) {
+            Ok(found) => found,
+            Err(failure) => {
+                return last(self.reply(record, Reply::failure(failure), head.is_grpc()));
+            }
+        };
         let exchange = Exchange {
+            asked: Asked { head: Arc::clone(&head), providers: Vec::new() },
+            upload: None,
             head,
             body: body.map_err(BoxError::from).boxed_unsync(),
             inbound: Arc::clone(inbound),
-            world: self.state.world(),
+            target,
+            world,
             arrived,
             random: rand::random(),
             rule: None,
@@ -87,13 +103,18 @@ impl Engine {
             judged: None,
             record,
         };
-        self.run(exchange, upgrade).await
+        let response = self.run(exchange, upgrade, leash).await;
+        match bound {
+            Bound::Here => response,
+            Bound::Nowhere => last(response),
+        }
     }
 
     async fn run(
         &self,
         mut exchange: Exchange,
         upgrade: Option<hyper::upgrade::OnUpgrade>,
+        leash: &Leash,
     ) -> Response<Body> {
         let grpc = exchange.head.is_grpc();
         let own = self.state.own(self.own_ip);
@@ -104,14 +125,16 @@ impl Engine {
             return response;
         }
         let mut standing = self.standing(&exchange);
+        let of_upload = standing.another();
         self.tell_identity(&mut exchange);
+        // Policies first: what decided may have waited long for a body or an authorizer.
         let answered = tokio::select! {
             biased;
-            answered = self.forwarder.forward(&mut exchange, own.as_deref()) => answered,
             revoked = standing.revoked() => Err(revoked.into()),
+            answered = self.forwarder.forward(&mut exchange, own.as_deref(), of_upload) => answered,
         };
         match answered {
-            Ok(answer) => self.answer(exchange, answer, standing, upgrade),
+            Ok(answer) => self.answer(exchange, answer, standing, upgrade, leash),
             Err(failure) => self.reply(exchange.record, Reply::failure(failure), grpc),
         }
     }
@@ -119,9 +142,10 @@ impl Engine {
     /// What may end the exchange from now on.
     fn standing(&self, exchange: &Exchange) -> Standing {
         let head = exchange.judged.clone().unwrap_or_else(|| Arc::clone(&exchange.head));
+        let what = Permitted::Request { head, asked: exchange.asked.clone() };
         let (inbound, generation) =
             (Arc::clone(&exchange.inbound), exchange.world.config.policy_generation);
-        Standing::new(Arc::clone(&self.state), inbound, Some(head), generation)
+        Standing::new(Arc::clone(&self.state), inbound, what, generation)
     }
 
     /// The stages in their order.
@@ -166,6 +190,7 @@ impl Engine {
         answer: Answer,
         standing: Standing,
         upgrade: Option<hyper::upgrade::OnUpgrade>,
+        leash: &Leash,
     ) -> Response<Body> {
         let Answer { mut response, lease, deadline } = answer;
         let mut record = exchange.record;
@@ -177,7 +202,23 @@ impl Engine {
         exchange.response_edits.apply(response.headers_mut());
         let (parts, incoming) = response.into_parts();
         let body = incoming.map_err(BoxError::from).boxed_unsync();
-        Response::from_parts(parts, recorded(body, record, Some(lease), deadline, Some(standing)))
+        if !body.is_end_stream() {
+            let at = deadline.as_ref().map(|(at, _)| (*at).into());
+            leash.hold(Held {
+                standing: standing.another(),
+                deadline: at.map(|at| Box::pin(tokio::time::sleep_until(at))),
+                cut: record.cut_from_outside(),
+            });
+        }
+        let rest = Rest {
+            record,
+            lease: Some(lease),
+            upload: exchange.upload,
+            deadline,
+            standing: Some(standing),
+            leash: Some(leash.clone()),
+        };
+        Response::from_parts(parts, recorded(body, rest))
     }
 
     /// Joins both sides of a protocol that HTTP was left for.
@@ -187,7 +228,7 @@ impl Engine {
         mut response: Response<Incoming>,
         lease: crate::upstream::pool::Lease,
         record: Record,
-        mut standing: Standing,
+        standing: Standing,
         client: Option<hyper::upgrade::OnUpgrade>,
     ) -> Response<Body> {
         let (Some(client), Some(wanted)) = (client, &head.upgrade) else {
@@ -205,23 +246,8 @@ impl Engine {
         switched.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         switched.headers_mut().insert(header::UPGRADE, protocol);
         tokio::spawn(async move {
-            let mut record = record;
             if let (Ok(client), Ok(application)) = tokio::join!(client, application) {
-                let (mut client, mut application) =
-                    (TokioIo::new(client), TokioIo::new(application));
-                let copying = tokio::io::copy_bidirectional(&mut client, &mut application);
-                let copied = tokio::select! {
-                    copied = copying => Some(copied),
-                    revoked = standing.revoked() => {
-                        record.failed(&revoked.into());
-                        None
-                    }
-                };
-                if let Some(Ok((sent, received))) = copied {
-                    record.sent().fetch_add(sent, std::sync::atomic::Ordering::Relaxed);
-                    record.received(usize::try_from(received).unwrap_or(usize::MAX));
-                    record.complete();
-                }
+                upgraded::relay(client, application, standing, record).await;
             }
             drop(lease);
         });
@@ -236,7 +262,7 @@ impl Engine {
         let response = reply.into_response(&self.name(), grpc);
         record.answered(response.status(), response.headers());
         let (parts, body) = response.into_parts();
-        Response::from_parts(parts, recorded(body, record, None, None, None))
+        Response::from_parts(parts, recorded(body, Rest::of(record)))
     }
 
     /// The name of this waypoint in `Proxy-Status`.
@@ -246,6 +272,19 @@ impl Engine {
             None => "ambit".to_owned(),
         }
     }
+}
+
+/// What a tunnel is addressed to now, and whether it is still bound to this waypoint: it was when
+/// the tunnel was opened, but that may be days ago.
+fn addressed(world: &World, inbound: &Inbound) -> Result<(Target, Bound), Failure> {
+    let gateway = authorize::admitted(&world.config, inbound)?;
+    Ok(world.directory.again(&inbound.target, gateway)?)
+}
+
+/// Tells the connection to end, so that the client's next request comes on another.
+fn last(mut response: Response<Body>) -> Response<Body> {
+    response.extensions_mut().insert(LastOnConnection);
+    response
 }
 
 /// Tells the connection to end: what follows cannot be trusted to be delimited.

@@ -16,6 +16,7 @@ use http::StatusCode;
 
 use crate::authorize::Revoked;
 use crate::config::object::ObjectName;
+use crate::directory::NotServed;
 use crate::path::PathError;
 
 /// Where a request ended.
@@ -63,6 +64,9 @@ pub enum Failure {
         /// The limit.
         limit: usize,
     },
+    /// The part of the body that an authorizer is to see did not come in time.
+    #[error("the request body did not arrive in time")]
+    BodyTimeout,
     /// The client stopped its body in the middle.
     #[error("the request body broke off")]
     BodyBroken,
@@ -107,6 +111,9 @@ pub enum Failure {
     /// The waypoint has no configuration yet.
     #[error("the waypoint has no configuration yet")]
     NotReady,
+    /// What the tunnel is addressed to is not this waypoint's any longer.
+    #[error("{0}; a new connection finds the way")]
+    Misdirected(#[from] NotServed),
     /// No rule of the service's routes matches.
     #[error("no route matches")]
     NoRoute,
@@ -171,6 +178,14 @@ pub enum Failure {
         /// Nothing of the request had been sent.
         unsent: bool,
     },
+    /// The application, or the way to it, broke in the middle of its answer.
+    #[error("the application at {address} broke its answer off: {reason}")]
+    AnswerBroken {
+        /// The endpoint.
+        address: SocketAddr,
+        /// What happened.
+        reason: String,
+    },
     /// The application did not answer in time.
     #[error("no answer from {address} within {limit:?}")]
     BackendTimeout {
@@ -193,12 +208,13 @@ impl Failure {
         match self {
             Self::Malformed(_) | Self::Path(_) | Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::HeaderTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::HeaderTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Denied { .. } | Self::NotAllowed | Self::Revoked(_) => StatusCode::FORBIDDEN,
             Self::AuthorizerDenied { status, .. } | Self::AuthorizerFailed { status, .. } => {
                 *status
             }
+            Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::AuthorizerInvalid { .. } | Self::Misconfigured { .. } => {
                 StatusCode::INTERNAL_SERVER_ERROR
@@ -210,7 +226,7 @@ impl Failure {
             | Self::Tunnel { .. }
             | Self::Connect { .. }
             | Self::NoCertificate => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Broken { .. } => StatusCode::BAD_GATEWAY,
+            Self::Broken { .. } | Self::AnswerBroken { .. } => StatusCode::BAD_GATEWAY,
             Self::BackendTimeout { .. } | Self::RequestTimeout { .. } => {
                 StatusCode::GATEWAY_TIMEOUT
             }
@@ -224,12 +240,14 @@ impl Failure {
             | Self::Path(_)
             | Self::HeaderTooLarge
             | Self::HeaderTimeout
+            | Self::BodyTimeout
             | Self::BodyBroken => Hop::Client,
             Self::BodyTooLarge { .. }
             | Self::Denied { .. }
             | Self::NotAllowed
             | Self::Revoked(_)
             | Self::NotReady
+            | Self::Misdirected(_)
             | Self::NoRoute
             | Self::Misconfigured { .. }
             | Self::UnknownService { .. }
@@ -243,6 +261,7 @@ impl Failure {
             Self::Tunnel { .. }
             | Self::Connect { .. }
             | Self::Broken { .. }
+            | Self::AnswerBroken { .. }
             | Self::BackendTimeout { .. } => Hop::Application,
         }
     }
@@ -254,6 +273,7 @@ impl Failure {
             | Self::Path(_)
             | Self::HeaderTooLarge
             | Self::HeaderTimeout
+            | Self::BodyTimeout
             | Self::BodyTooLarge { .. }
             | Self::BodyBroken
             | Self::Denied { .. }
@@ -264,6 +284,7 @@ impl Failure {
             Self::AuthorizerFailed { .. }
             | Self::AuthorizerInvalid { .. }
             | Self::NotReady
+            | Self::Misdirected(_)
             | Self::Misconfigured { .. }
             | Self::UnknownService { .. }
             | Self::Overflow { .. }
@@ -272,6 +293,7 @@ impl Failure {
             | Self::Tunnel { .. }
             | Self::Connect { .. }
             | Self::Broken { .. }
+            | Self::AnswerBroken { .. }
             | Self::BackendTimeout { .. }
             | Self::RequestTimeout { .. } => Fault::Upstream,
         }
@@ -287,6 +309,7 @@ impl Failure {
             | Self::Path(_)
             | Self::HeaderTooLarge
             | Self::HeaderTimeout
+            | Self::BodyTimeout
             | Self::BodyTooLarge { .. }
             | Self::BodyBroken
             | Self::Denied { .. }
@@ -296,11 +319,13 @@ impl Failure {
             | Self::AuthorizerFailed { .. }
             | Self::AuthorizerInvalid { .. }
             | Self::NotReady
+            | Self::Misdirected(_)
             | Self::NoRoute
             | Self::Misconfigured { .. }
             | Self::UnknownService { .. }
             | Self::NoEndpoint { .. }
             | Self::NoCertificate
+            | Self::AnswerBroken { .. }
             | Self::BackendTimeout { .. }
             | Self::RequestTimeout { .. } => false,
         }
@@ -313,18 +338,20 @@ impl Failure {
             | Self::Path(_)
             | Self::HeaderTooLarge
             | Self::BodyTooLarge { .. } => "DPE",
-            Self::HeaderTimeout => "DT",
+            Self::HeaderTimeout | Self::BodyTimeout => "DT",
             Self::BodyBroken => "DC",
             Self::Denied { .. } | Self::NotAllowed | Self::Revoked(_) => "-",
             Self::AuthorizerDenied { .. }
             | Self::AuthorizerFailed { .. }
             | Self::AuthorizerInvalid { .. } => "UAEX",
-            Self::NotReady | Self::NoRoute | Self::Misconfigured { .. } => "NR",
+            Self::NotReady | Self::Misdirected(_) | Self::NoRoute | Self::Misconfigured { .. } => {
+                "NR"
+            }
             Self::UnknownService { .. } => "NC",
             Self::NoEndpoint { .. } => "UH",
             Self::Overflow { .. } => "UO",
             Self::Tunnel { .. } | Self::Connect { .. } | Self::NoCertificate => "UF",
-            Self::Broken { .. } => "UC",
+            Self::Broken { .. } | Self::AnswerBroken { .. } => "UC",
             Self::BackendTimeout { .. } | Self::RequestTimeout { .. } => "UT",
         }
     }
@@ -337,6 +364,7 @@ impl Failure {
             Self::HeaderTooLarge => "request_headers_too_large",
             Self::HeaderTimeout => "request_header_timeout",
             Self::BodyTooLarge { .. } => "request_payload_too_large",
+            Self::BodyTimeout => "request_body_timeout",
             Self::BodyBroken => "downstream_body_broken",
             Self::Denied { .. } => "rbac_access_denied_matched_policy",
             Self::NotAllowed => "rbac_access_denied_matched_policy[none]",
@@ -345,6 +373,7 @@ impl Failure {
             Self::AuthorizerFailed { .. } => "ext_authz_error",
             Self::AuthorizerInvalid { .. } => "ext_authz_invalid",
             Self::NotReady => "waypoint_not_ready",
+            Self::Misdirected(_) => "misdirected_request",
             Self::NoRoute => "route_not_found",
             Self::Misconfigured { .. } => "route_misconfigured",
             Self::UnknownService { .. } => "cluster_not_found",
@@ -353,6 +382,7 @@ impl Failure {
             Self::Tunnel { .. } | Self::Connect { .. } => "upstream_connect_failed",
             Self::NoCertificate => "waypoint_has_no_certificate",
             Self::Broken { .. } => "upstream_reset_before_response",
+            Self::AnswerBroken { .. } => "upstream_reset_after_response_started",
             Self::BackendTimeout { .. } => "upstream_per_try_timeout",
             Self::RequestTimeout { .. } => "upstream_response_timeout",
         }
@@ -364,7 +394,9 @@ impl Failure {
             Self::Malformed(_) | Self::Path(_) | Self::HeaderTooLarge | Self::HeaderTimeout => {
                 "http_request_error"
             }
-            Self::BodyTooLarge { .. } | Self::BodyBroken => "http_request_error",
+            Self::BodyTooLarge { .. } | Self::BodyTimeout | Self::BodyBroken => {
+                "http_request_error"
+            }
             Self::Denied { .. }
             | Self::NotAllowed
             | Self::Revoked(_)
@@ -373,7 +405,9 @@ impl Failure {
                 "proxy_internal_error"
             }
             Self::NotReady | Self::NoCertificate => "proxy_internal_error",
-            Self::NoRoute | Self::UnknownService { .. } => "destination_not_found",
+            Self::Misdirected(_) | Self::NoRoute | Self::UnknownService { .. } => {
+                "destination_not_found"
+            }
             Self::Misconfigured { .. } => "proxy_configuration_error",
             Self::NoEndpoint { .. } => "destination_unavailable",
             Self::Overflow { .. } => "connection_limit_reached",
@@ -383,7 +417,7 @@ impl Failure {
                 std::io::ErrorKind::TimedOut => "connection_timeout",
                 _ => "destination_ip_unroutable",
             },
-            Self::Broken { .. } => "connection_terminated",
+            Self::Broken { .. } | Self::AnswerBroken { .. } => "connection_terminated",
             Self::BackendTimeout { .. } | Self::RequestTimeout { .. } => "http_response_timeout",
         }
     }
@@ -391,7 +425,8 @@ impl Failure {
     /// The policy that refuses.
     pub fn policy(&self) -> Option<&ObjectName> {
         match self {
-            Self::Denied { policy } | Self::Revoked(Revoked::Denied(policy)) => Some(policy),
+            Self::Denied { policy }
+            | Self::Revoked(Revoked::Denied(policy) | Revoked::Unasked(policy)) => Some(policy),
             _ => None,
         }
     }
@@ -417,6 +452,7 @@ impl Failure {
             | Self::Tunnel { address, .. }
             | Self::Connect { address, .. }
             | Self::Broken { address, .. }
+            | Self::AnswerBroken { address, .. }
             | Self::BackendTimeout { address, .. } => Some(*address),
             _ => None,
         }

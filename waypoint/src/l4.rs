@@ -8,7 +8,7 @@ use hbone::relay::{self, Ended, Meter};
 use hbone::tunnel::Tunnel;
 use tracing::{info, warn};
 
-use crate::authorize::{self, Permit, Revoked};
+use crate::authorize::{self, Permit, Permitted, Revoked};
 use crate::directory::Target;
 use crate::directory::balance::{self, Endpoint};
 use crate::engine::Engine;
@@ -75,7 +75,7 @@ pub async fn pass(engine: &Engine, inbound: &Arc<Inbound>, mut tunnel: Tunnel, f
     engine.metrics.opened(&labels);
     tunnel.unread(first.freeze());
     let (state, generation) = (Arc::clone(&engine.state), config.policy_generation);
-    let mut standing = Standing::new(state, Arc::clone(inbound), None, generation);
+    let mut standing = Standing::new(state, Arc::clone(inbound), Permitted::Bytes, generation);
     let mut revoked = None;
     let carried = Carried::default();
     let turned = async { revoked = Some(standing.revoked().await) };
@@ -92,7 +92,7 @@ pub async fn pass(engine: &Engine, inbound: &Arc<Inbound>, mut tunnel: Tunnel, f
     };
     let error = ended.err().map(|error| error.to_string());
     let policy = match &revoked {
-        Some(Revoked::Denied(policy)) => Some(policy.to_string()),
+        Some(Revoked::Denied(policy) | Revoked::Unasked(policy)) => Some(policy.to_string()),
         Some(Revoked::NotAllowed) | None => None,
     };
     info!(

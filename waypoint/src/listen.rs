@@ -181,7 +181,8 @@ impl Listener {
                 StatusCode::NOT_FOUND,
                 Failure::Malformed(match why {
                     NotServed::Unknown => "no service or workload has the address",
-                    NotServed::Unbound => "the address is not bound to this waypoint",
+                    NotServed::Unbound => "the address is not bound to a waypoint",
+                    NotServed::Elsewhere => "the address is bound to another waypoint",
                     NotServed::NoPort => "the service has no such port",
                 }),
             )

@@ -12,16 +12,19 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http_body::Frame;
 use http_body_util::BodyExt;
 
-use crate::authorize::Permit;
+use crate::account::Place;
+use crate::authorize::{Asked, Permit};
 use crate::config::route::{Backend, BackendTarget, HeaderEdits, Rule};
 use crate::config::snapshot::Snapshot;
-use crate::directory::Directory;
+use crate::directory::{Directory, Target};
 use crate::failure::Failure;
 use crate::http::body::{self, Body};
 use crate::http::head::Head;
 use crate::http::reply::Reply;
+use crate::http::upload::Upload;
 use crate::inbound::Inbound;
 use crate::record::Record;
 
@@ -42,6 +45,8 @@ pub struct Exchange {
     pub body: Body,
     /// The tunnel that it came on.
     pub inbound: Arc<Inbound>,
+    /// What that tunnel is addressed to, as it is now.
+    pub target: Target,
     /// The state that decides.
     pub world: World,
     /// When it arrived.
@@ -58,6 +63,10 @@ pub struct Exchange {
     pub permit: Option<Permit>,
     /// The head that policy saw.
     pub judged: Option<Arc<Head>>,
+    /// The authorizers that have allowed it.
+    pub asked: Asked,
+    /// Its body, once it is on its way.
+    pub upload: Option<Upload>,
     /// What is recorded of it.
     pub record: Record,
 }
@@ -123,29 +132,31 @@ impl Exchange {
         Some((self.arrived + limit, limit))
     }
 
-    /// Reads up to `max` bytes of the body and puts them back: what was read, and whether
-    /// that was all.
-    pub async fn peek_body(&mut self, max: usize) -> Result<(bytes::Bytes, bool), Failure> {
+    /// Reads up to `max` bytes of the body and puts them back, with `room`, which is given up
+    /// when they are sent: what was read, and whether that was all.
+    pub async fn peek_body(
+        &mut self,
+        max: usize,
+        room: [Place; 2],
+    ) -> Result<(bytes::Bytes, bool), Failure> {
         use http_body::Body as _;
         let mut body = self.take_body();
-        let mut frames = Vec::new();
         let mut read = bytes::BytesMut::new();
-        while read.len() <= max && !body.is_end_stream() {
+        let mut trailers = None;
+        while read.len() <= max && trailers.is_none() && !body.is_end_stream() {
             match body.frame().await {
                 None => break,
                 Some(Err(_)) => return Err(Failure::BodyBroken),
-                Some(Ok(frame)) => {
-                    if let Some(data) = frame.data_ref() {
-                        read.extend_from_slice(data);
-                    }
-                    frames.push(frame);
-                }
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => read.extend_from_slice(&data),
+                    Err(frame) => trailers = Some(frame),
+                },
             }
         }
-        let whole = read.len() <= max;
-        read.truncate(max);
-        self.body = body::prefixed(frames, body);
-        Ok((read.freeze(), whole))
+        let read = read.freeze();
+        let data = (!read.is_empty()).then(|| Frame::data(read.clone()));
+        self.body = body::prefixed(data.into_iter().chain(trailers).collect(), body, Some(room));
+        Ok((read.slice(..read.len().min(max)), read.len() <= max))
     }
 }
 

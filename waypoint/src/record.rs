@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use hbone::wire::workload::Workload;
@@ -14,6 +14,7 @@ use crate::config::object::ObjectName;
 use crate::config::route::Rule;
 use crate::directory::balance::Endpoint;
 use crate::failure::Failure;
+use crate::http::body::Cut;
 use crate::http::head::{Head, REQUEST_ID};
 use crate::inbound::Inbound;
 use metrics::RequestLabels;
@@ -39,6 +40,8 @@ pub struct Record {
     attempts: u32,
     answer: Answer,
     sent: Arc<std::sync::atomic::AtomicU64>,
+    /// Set by what ends the exchange from outside.
+    cut: Arc<OnceLock<Cut>>,
     written: bool,
 }
 
@@ -73,6 +76,7 @@ impl Record {
             attempts: 0,
             answer: Answer::default(),
             sent: Arc::default(),
+            cut: Arc::default(),
             written: false,
         }
     }
@@ -125,9 +129,28 @@ impl Record {
         self.answer.failure = Some(failure.clone());
     }
 
+    /// The answer broke off, not by the client's will; `late` is what it is to be late.
+    pub fn cut(&mut self, why: Cut, late: Option<Failure>) {
+        let address = self.endpoint_address();
+        let broken = |reason| Some(Failure::AnswerBroken { address: address?, reason });
+        let failure = match why {
+            Cut::Revoked(revoked) => Some(revoked.into()),
+            Cut::Late => late,
+            Cut::Broken(reason) => broken(reason),
+        };
+        if let Some(failure) = failure {
+            self.failed(&failure);
+        }
+    }
+
+    /// Where something that ends the exchange from outside says why.
+    pub fn cut_from_outside(&self) -> Arc<OnceLock<Cut>> {
+        Arc::clone(&self.cut)
+    }
+
     /// Bytes of the answer's body.
-    pub fn received(&mut self, n: usize) {
-        self.answer.bytes += n as u64;
+    pub fn received(&mut self, n: u64) {
+        self.answer.bytes += n;
     }
 
     /// `grpc-status`, from the trailers or from an answer without body.
@@ -159,7 +182,7 @@ impl Record {
             protocol: if grpc { "grpc" } else { "http" },
             flag: self.flag(),
             code: self.answer.status.map_or(0, |s| s.as_u16()),
-            grpc_status: self.answer.grpc_status.filter(|_| grpc),
+            grpc_status: self.answer.grpc_status.filter(|_| grpc).map(known_grpc_status),
         };
         self.inbound.series.of(outcome, |outcome| {
             self.metrics.series(&RequestLabels {
@@ -234,6 +257,12 @@ impl Record {
     }
 }
 
+/// An application may send any number; metrics have a series for each that means something.
+fn known_grpc_status(status: u16) -> u16 {
+    const UNKNOWN: u16 = 2;
+    if status <= 16 { status } else { UNKNOWN }
+}
+
 fn lossy(value: &HeaderValue) -> Cow<'_, str> {
     String::from_utf8_lossy(value.as_bytes())
 }
@@ -261,3 +290,6 @@ pub fn connection_labels(
 ) -> hbone::telemetry::TrafficLabels {
     labels::traffic(inbound, endpoint.map(|endpoint| &*endpoint.workload), "tcp", flag)
 }
+
+#[cfg(test)]
+mod tests;

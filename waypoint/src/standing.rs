@@ -13,8 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use crate::authorize::{self, Revoked};
-use crate::http::head::Head;
+use crate::authorize::{self, Permitted, Revoked};
 use crate::inbound::Inbound;
 use crate::state::State;
 
@@ -22,7 +21,7 @@ use crate::state::State;
 pub struct Standing {
     state: Arc<State>,
     inbound: Arc<Inbound>,
-    head: Option<Arc<Head>>,
+    what: Permitted,
     judged: u64,
     waiting: Option<Waiting>,
 }
@@ -34,15 +33,17 @@ struct Waiting {
 }
 
 impl Standing {
-    /// For what `inbound` carries: a request with the head that policies saw, or bytes. It
-    /// was permitted by the policies of generation `judged`.
-    pub fn new(
-        state: Arc<State>,
-        inbound: Arc<Inbound>,
-        head: Option<Arc<Head>>,
-        judged: u64,
-    ) -> Self {
-        Self { state, inbound, head, judged, waiting: None }
+    /// For `what`, which `inbound` carries. It was permitted by the policies of generation
+    /// `judged`.
+    pub fn new(state: Arc<State>, inbound: Arc<Inbound>, what: Permitted, judged: u64) -> Self {
+        Self { state, inbound, what, judged, waiting: None }
+    }
+
+    /// The same for another task.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        let (state, inbound) = (Arc::clone(&self.state), Arc::clone(&self.inbound));
+        Self { state, inbound, what: self.what.clone(), judged: self.judged, waiting: None }
     }
 
     /// Judges again if policies have changed since the last time.
@@ -50,13 +51,13 @@ impl Standing {
     /// # Errors
     /// What forbids it now.
     pub fn check(&mut self) -> Result<(), Revoked> {
-        let config = self.state.config();
-        if config.policy_generation == self.judged {
+        if self.state.config().policy_generation == self.judged {
             return Ok(());
         }
-        self.judged = config.policy_generation;
+        let world = self.state.world();
+        self.judged = world.config.policy_generation;
         self.waiting = None;
-        authorize::reconsider(&config, &self.inbound, self.head.as_deref())
+        authorize::reconsider(&world, &self.inbound, &self.what)
     }
 
     /// Ready when a policy forbids it.
@@ -93,4 +94,4 @@ impl Standing {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -21,10 +21,12 @@ fn all() -> Vec<Failure> {
         Failure::HeaderTooLarge,
         Failure::HeaderTimeout,
         Failure::BodyTooLarge { limit: 9 },
+        Failure::BodyTimeout,
         Failure::BodyBroken,
         Failure::Denied { policy: object("AuthorizationPolicy", "no") },
         Failure::NotAllowed,
         Failure::Revoked(Revoked::Denied(object("AuthorizationPolicy", "no"))),
+        Failure::Revoked(Revoked::Unasked(object("AuthorizationPolicy", "no"))),
         Failure::Revoked(Revoked::NotAllowed),
         Failure::AuthorizerDenied { provider: provider.clone(), status: StatusCode::UNAUTHORIZED },
         Failure::AuthorizerFailed {
@@ -34,6 +36,7 @@ fn all() -> Vec<Failure> {
         },
         Failure::AuthorizerInvalid { provider, reason: ":path".to_owned() },
         Failure::NotReady,
+        Failure::Misdirected(NotServed::Elsewhere),
         Failure::NoRoute,
         Failure::Misconfigured { route: object("HTTPRoute", "r"), reason: "no".to_owned() },
         Failure::UnknownService { service: service(), port: 80 },
@@ -47,6 +50,7 @@ fn all() -> Vec<Failure> {
         Failure::NoCertificate,
         Failure::Broken { address: AT, reason: "reset".to_owned(), unsent: false },
         Failure::Broken { address: AT, reason: "reset".to_owned(), unsent: true },
+        Failure::AnswerBroken { address: AT, reason: "reset".to_owned() },
         Failure::BackendTimeout { address: AT, limit: Duration::from_secs(1) },
         Failure::RequestTimeout { limit: Duration::from_secs(1) },
     ]
@@ -59,15 +63,18 @@ const TOLD: &str = "
 431 client      Client   DPE  request_headers_too_large http_request_error -
 408 client      Client   DT   request_header_timeout http_request_error -
 413 waypoint    Client   DPE  request_payload_too_large http_request_error -
+408 client      Client   DT   request_body_timeout http_request_error -
 400 client      Client   DC   downstream_body_broken http_request_error -
 403 waypoint    Client   -    rbac_access_denied_matched_policy http_request_denied -
 403 waypoint    Client   -    rbac_access_denied_matched_policy[none] http_request_denied -
+403 waypoint    Client   -    policy_changed http_request_denied -
 403 waypoint    Client   -    policy_changed http_request_denied -
 403 waypoint    Client   -    policy_changed http_request_denied -
 401 authorizer  Client   UAEX ext_authz_denied http_request_denied -
 403 authorizer  Ours     UAEX ext_authz_error proxy_internal_error -
 500 authorizer  Ours     UAEX ext_authz_invalid proxy_internal_error -
 503 waypoint    Ours     NR   waypoint_not_ready proxy_internal_error -
+421 waypoint    Ours     NR   misdirected_request destination_not_found -
 404 waypoint    Client   NR   route_not_found destination_not_found -
 500 waypoint    Ours     NR   route_misconfigured proxy_configuration_error -
 500 waypoint    Ours     NC   cluster_not_found destination_not_found -
@@ -81,6 +88,7 @@ const TOLD: &str = "
 503 waypoint    Ours     UF   waypoint_has_no_certificate proxy_internal_error -
 502 application Upstream UC   upstream_reset_before_response connection_terminated -
 502 application Upstream UC   upstream_reset_before_response connection_terminated again
+502 application Upstream UC   upstream_reset_after_response_started connection_terminated -
 504 application Upstream UT   upstream_per_try_timeout http_response_timeout -
 504 waypoint    Upstream UT   upstream_response_timeout http_response_timeout -
 ";

@@ -1,7 +1,7 @@
 //! Bodies that stream past.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
@@ -9,6 +9,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::Sleep;
 
+use crate::account::Place;
 use crate::authorize::Revoked;
 use crate::standing::Standing;
 
@@ -28,7 +29,7 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// What is told of a body as it streams past; dropped before the end it was cut.
+/// What is told of a body as it streams past.
 pub trait Observer: Send + Unpin + 'static {
     /// `n` bytes of data passed.
     fn data(&mut self, frame: &Bytes);
@@ -36,19 +37,35 @@ pub trait Observer: Send + Unpin + 'static {
     fn trailers(&mut self, trailers: &http::HeaderMap);
     /// It ended in order.
     fn end(&mut self);
-    /// A policy cuts it.
-    fn revoked(&mut self, revoked: Revoked);
+    /// It broke off, and not because of its reader.
+    fn cut(&mut self, why: Cut);
+}
+
+/// Why a body broke off.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Cut {
+    /// A policy turned against it.
+    #[error(transparent)]
+    Revoked(#[from] Revoked),
+    /// It took too long.
+    #[error("the deadline of the request has passed")]
+    Late,
+    /// Whoever sends it broke it off.
+    #[error("{0}")]
+    Broken(String),
 }
 
 /// A body with an observer, a deadline after which it breaks, and policies that may cut it.
 ///
-/// A client that does not read keeps its stream until it does, and then gets the cut.
-pub struct Observed<O> {
+/// It is asked when its reader takes more; for one that does not, see
+/// [`Leash`](super::leash::Leash).
+pub struct Observed<O: Observer> {
     inner: Body,
     observer: O,
     deadline: Option<Pin<Box<Sleep>>>,
     standing: Option<Standing>,
     ended: bool,
+    cut: bool,
 }
 
 impl<O: Observer> Observed<O> {
@@ -60,7 +77,7 @@ impl<O: Observer> Observed<O> {
         standing: Option<Standing>,
     ) -> Self {
         let deadline = deadline.map(|at| Box::pin(tokio::time::sleep_until(at)));
-        let mut body = Self { inner, observer, deadline, standing, ended: false };
+        let mut body = Self { inner, observer, deadline, standing, ended: false, cut: false };
         if body.inner.is_end_stream() {
             body.end();
         }
@@ -74,10 +91,15 @@ impl<O: Observer> Observed<O> {
         }
     }
 
-    fn cut(&mut self, revoked: Revoked) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.standing = None;
-        self.observer.revoked(revoked.clone());
-        Poll::Ready(Some(Err(revoked.into())))
+    fn cut(&mut self, why: Cut) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        (self.standing, self.cut) = (None, true);
+        if !std::mem::replace(&mut self.ended, true) {
+            self.observer.cut(why.clone());
+        }
+        // What feeds it is let go of at once.
+        self.inner = empty();
+        self.deadline = None;
+        Poll::Ready(Some(Err(why.into())))
     }
 }
 
@@ -92,17 +114,12 @@ impl<O: Observer> http_body::Body for Observed<O> {
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
-            return Poll::Ready(Some(Err("the deadline of the request has passed".into())));
+            return self.cut(Cut::Late);
         }
         if let Some(Err(revoked)) = self.standing.as_mut().map(Standing::check) {
-            return self.cut(revoked);
+            return self.cut(revoked.into());
         }
-        let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
-            return match self.standing.as_mut().map(|standing| standing.poll_revoked(cx)) {
-                Some(Poll::Ready(revoked)) => self.cut(revoked),
-                Some(Poll::Pending) | None => Poll::Pending,
-            };
-        };
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
@@ -115,14 +132,17 @@ impl<O: Observer> http_body::Body for Observed<O> {
                     self.end();
                 }
             }
-            Some(Err(_)) => {}
+            Some(Err(error)) => {
+                let why = Cut::Broken(error.to_string());
+                return self.cut(why);
+            }
             None => self.end(),
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        !self.cut && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -130,17 +150,18 @@ impl<O: Observer> http_body::Body for Observed<O> {
     }
 }
 
-/// `frames`, then what is left of `rest`.
-pub fn prefixed(frames: Vec<Frame<Bytes>>, rest: Body) -> Body {
+/// `frames`, then what is left of `rest`. `room` is that of the frames, given up with the last.
+pub fn prefixed(frames: Vec<Frame<Bytes>>, rest: Body, room: Option<[Place; 2]>) -> Body {
     if frames.is_empty() {
         return rest;
     }
-    Prefixed { frames: frames.into(), rest }.boxed_unsync()
+    Prefixed { frames: frames.into(), rest, room }.boxed_unsync()
 }
 
 struct Prefixed {
     frames: std::collections::VecDeque<Frame<Bytes>>,
     rest: Body,
+    room: Option<[Place; 2]>,
 }
 
 impl http_body::Body for Prefixed {
@@ -153,7 +174,10 @@ impl http_body::Body for Prefixed {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.frames.pop_front() {
             Some(frame) => Poll::Ready(Some(Ok(frame))),
-            None => Pin::new(&mut self.rest).poll_frame(cx),
+            None => {
+                self.room = None;
+                Pin::new(&mut self.rest).poll_frame(cx)
+            }
         }
     }
 

@@ -199,7 +199,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
             }
             match &mut this.phase {
                 // The answer to the refused request closes the connection.
-                Phase::Rejected | Phase::Held => return Poll::Pending,
+                Phase::Rejected => return Poll::Pending,
+                // Looked at only so far as to see a client go.
+                Phase::Held if this.buffer.len() >= READ_SIZE => return Poll::Pending,
                 Phase::Broken => {
                     let kind = io::ErrorKind::InvalidData;
                     return Poll::Ready(Err(io::Error::new(kind, "the chunked body is malformed")));
@@ -217,7 +219,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                     }
                     return Poll::Ready(Ok(()));
                 }
-                Phase::Head | Phase::Chunked(_) => {}
+                Phase::Head | Phase::Chunked(_) | Phase::Held => {}
             }
             if this.poll_deadline(cx).is_ready() {
                 this.reject(Rejection::Late);

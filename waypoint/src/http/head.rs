@@ -41,7 +41,8 @@ impl Head {
         if parts.method == Method::CONNECT {
             return Err(Failure::Malformed("CONNECT is not served inside a tunnel"));
         }
-        if !has_body && content_length(&parts.headers)?.is_some_and(|length| length > 0) {
+        let announced = content_length(&parts.headers)?;
+        if !has_body && announced.is_some_and(|length| length > 0) {
             return Err(Failure::Malformed("the request announces a body and ends without it"));
         }
         let (host, port) = authority(parts)?;

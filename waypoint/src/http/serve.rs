@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use hbone::tunnel::Drain;
+use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 
 use super::body::Body;
 use super::guard::{Guard, Rejection, Signals};
+use super::leash::{Leash, Leashed};
 use super::{MAX_HEADER_BYTES, MAX_HEADER_COUNT};
 use crate::engine::Engine;
 use crate::failure::Failure;
@@ -31,6 +34,10 @@ const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS;
 /// Streams reset by the peer that wait to be noticed; more is an attack.
 const MAX_RESETS: usize = 50;
 
+/// An extension of an answer after which its connection takes no further requests.
+#[derive(Clone, Copy, Debug)]
+pub struct LastOnConnection;
+
 /// Serves HTTP/1.1 on `stream`, of which `first` was read already, until it ends or the
 /// drain has let its last request finish.
 pub async fn http1<S>(
@@ -44,9 +51,12 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (guard, signals) = Guard::new(stream, first);
+    let leash = Leash::default();
+    let of_connection = leash.clone();
     let service = service_fn(move |request| {
         let (engine, inbound, signals) = (engine.clone(), inbound.clone(), signals.clone());
-        async move { Ok::<_, Infallible>(one(&engine, &inbound, request, &signals).await) }
+        let leash = of_connection.clone();
+        async move { Ok::<_, Infallible>(one(&engine, &inbound, request, &signals, &leash).await) }
     });
     let mut builder = http1::Builder::new();
     builder
@@ -55,14 +65,17 @@ where
         .max_headers(MAX_HEADER_COUNT + 1)
         .max_header_size(2 * MAX_HEADER_BYTES);
     let connection = builder.serve_connection(TokioIo::new(guard), service).with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        // Before the drain, so that a request which has arrived is answered.
-        biased;
-        ended = connection.as_mut() => return ended,
-        () = drain.begun() => connection.as_mut().graceful_shutdown(),
-    }
-    connection.await
+    let serving = async move {
+        let mut connection = std::pin::pin!(connection);
+        tokio::select! {
+            // Before the drain, so that a request which has arrived is answered.
+            biased;
+            ended = connection.as_mut() => return ended,
+            () = drain.begun() => connection.as_mut().graceful_shutdown(),
+        }
+        connection.await
+    };
+    leash.until_cut(serving).await.unwrap_or(Ok(()))
 }
 
 async fn one(
@@ -70,14 +83,19 @@ async fn one(
     inbound: &Arc<Inbound>,
     request: Request<Incoming>,
     signals: &Signals,
+    leash: &Leash,
 ) -> Response<Body> {
     let refused = signals.rejection().map(|rejection| match rejection {
         Rejection::Malformed(why) => Failure::Malformed(why),
         Rejection::TooLarge => Failure::HeaderTooLarge,
         Rejection::Late => Failure::HeaderTimeout,
     });
-    let response = engine.handle(inbound, request, refused).await;
-    signals.upgraded(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+    let mut response = engine.handle(inbound, request, refused, leash).await;
+    let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if response.extensions().get::<LastOnConnection>().is_some() && !upgraded {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    signals.upgraded(upgraded);
     response
 }
 
@@ -91,15 +109,20 @@ pub async fn http2<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let last = Arc::new(Notify::new());
+    let tell = Arc::clone(&last);
     let service = service_fn(move |request| {
-        let (engine, inbound) = (engine.clone(), inbound.clone());
+        let (engine, inbound, tell) = (engine.clone(), inbound.clone(), tell.clone());
         async move {
-            let mut response = engine.handle(&inbound, request, None).await;
-            response.headers_mut().remove(http::header::CONNECTION);
+            let mut response = engine.handle(&inbound, request, None, &Leash::of_task()).await;
+            response.headers_mut().remove(CONNECTION);
+            if response.extensions().get::<LastOnConnection>().is_some() {
+                tell.notify_one();
+            }
             Ok::<_, Infallible>(response)
         }
     });
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let mut builder = http2::Builder::new(Leashed);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
@@ -116,6 +139,7 @@ where
         biased;
         ended = connection.as_mut() => return ended,
         () = drain.begun() => connection.as_mut().graceful_shutdown(),
+        () = last.notified() => connection.as_mut().graceful_shutdown(),
     }
     connection.await
 }

@@ -56,6 +56,10 @@ pub enum Limit {
     Checks,
     /// Those for requests of one identity.
     ChecksOfOne,
+    /// Bytes of bodies that authorizers are to see.
+    Bodies,
+    /// Those of one identity.
+    BodiesOfOne,
 }
 
 impl Limit {
@@ -65,6 +69,8 @@ impl Limit {
             Self::HandshakesOfOne => "handshakes_of_one",
             Self::Checks => "checks",
             Self::ChecksOfOne => "checks_of_one",
+            Self::Bodies => "bodies",
+            Self::BodiesOfOne => "bodies_of_one",
         }
     }
 }
@@ -75,6 +81,8 @@ impl std::fmt::Display for Limit {
             Self::HandshakesOfOne => "the limit of handshakes of one address",
             Self::Checks => "the limit of checks that run",
             Self::ChecksOfOne => "the limit of checks that run for one identity",
+            Self::Bodies => "the limit of bodies that wait for authorizers",
+            Self::BodiesOfOne => "the limit of bodies of one identity that wait for authorizers",
         })
     }
 }

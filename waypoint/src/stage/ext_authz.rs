@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hbone::identity::SpiffeId;
 use hbone::wire::workload::Workload;
+use http_body::Body as _;
 use tracing::info;
 
 use crate::account::{Account, Place};
@@ -29,10 +30,18 @@ pub const MAX_CHECKS: usize = 1024;
 /// Of them, those for requests of one identity.
 pub const MAX_CHECKS_OF_ONE: usize = 256;
 
+/// Bytes of bodies that one waypoint keeps for authorizers and then for applications.
+pub const MAX_BODIES: usize = 256 * 1024 * 1024;
+/// Of them, those of one identity's requests.
+pub const MAX_BODIES_OF_ONE: usize = 64 * 1024 * 1024;
+/// How long the part of a body that an authorizer is to see may take.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
+
 /// The checks of one waypoint.
 #[derive(Debug, Default)]
 pub struct Checks {
     running: Arc<AtomicUsize>,
+    bodies: Arc<AtomicUsize>,
     made: AtomicU64,
 }
 
@@ -42,6 +51,14 @@ impl Checks {
         let of_one = Place::take(&account.checks, MAX_CHECKS_OF_ONE).ok_or(Limit::ChecksOfOne)?;
         let of_all = Place::take(&self.running, MAX_CHECKS).ok_or(Limit::Checks)?;
         Ok((of_one, of_all))
+    }
+
+    /// Room for `bytes` of a body of `account`, or the limit that is reached.
+    fn room(&self, account: &Account, bytes: usize) -> Result<[Place; 2], Limit> {
+        let of_one = Place::take_many(&account.bodies, bytes, MAX_BODIES_OF_ONE);
+        let of_one = of_one.ok_or(Limit::BodiesOfOne)?;
+        let of_all = Place::take_many(&self.bodies, bytes, MAX_BODIES).ok_or(Limit::Bodies)?;
+        Ok([of_one, of_all])
     }
 
     /// The number of the next check, as Envoy's streams have one.
@@ -70,12 +87,13 @@ impl Stage for ExternalAuthorization {
     async fn on_request(&self, exchange: &mut Exchange) -> Flow {
         let input =
             exchange.inbound.policy_input(&exchange.world.config, Some(exchange.head.view()));
-        let services = exchange.inbound.target.services();
+        let services = exchange.target.services();
         for policy in authorize::custom(&exchange.world.config, services, &input) {
             let flow = self.check(exchange, &policy).await;
             if matches!(flow, Flow::Reply(_)) {
                 return flow;
             }
+            exchange.asked.providers.push(Arc::clone(&policy.provider));
         }
         Flow::Continue
     }
@@ -100,12 +118,12 @@ impl ExternalAuthorization {
                 );
             }
         };
-        let body = match self.body(exchange, call).await {
-            Ok(body) => body,
-            Err(failure) => return failure.into(),
-        };
         let began = Instant::now();
-        let outcome = self.ask(exchange, call, body).await;
+        let outcome = match self.body(exchange, call).await {
+            Ok(body) => self.ask(exchange, call, body).await,
+            Err(Unread::Limit(limit)) => self.at(limit),
+            Err(Unread::Failure(failure)) => return failure.into(),
+        };
         let flow = outcome::apply(&outcome, exchange, &policy.provider, call);
         self.audit(exchange, policy, &outcome, &flow, began);
         flow
@@ -115,15 +133,26 @@ impl ExternalAuthorization {
         &self,
         exchange: &mut Exchange,
         call: &ProviderCall,
-    ) -> Result<Option<Body>, Failure> {
+    ) -> Result<Option<Body>, Unread> {
         let Some(check) = call.body.filter(|_| exchange.head.upgrade.is_none()) else {
             return Ok(None);
         };
-        let (bytes, whole) = exchange.peek_body(check.max).await?;
+        let announced = exchange.body.size_hint().upper();
+        let announced = announced.and_then(|length| usize::try_from(length).ok());
+        let most = announced.map_or(check.max, |length| length.min(check.max));
+        let room = self.checks.room(&exchange.inbound.account, most).map_err(Unread::Limit)?;
+        let peeked = tokio::time::timeout(BODY_DEADLINE, exchange.peek_body(check.max, room));
+        let (bytes, whole) = peeked.await.unwrap_or(Err(Failure::BodyTimeout))?;
         if !whole && !check.allow_partial {
-            return Err(Failure::BodyTooLarge { limit: check.max });
+            return Err(Failure::BodyTooLarge { limit: check.max }.into());
         }
         Ok(Some(Body { bytes, whole, as_bytes: check.as_bytes }))
+    }
+
+    /// The check is not made, since a limit is reached.
+    fn at(&self, limit: Limit) -> Outcome {
+        self.metrics.limit(limit);
+        Outcome::Error { reason: format!("{limit} is reached"), answer: None }
     }
 
     async fn ask(
@@ -134,10 +163,7 @@ impl ExternalAuthorization {
     ) -> Outcome {
         let _places = match self.checks.begin(&exchange.inbound.account) {
             Ok(places) => places,
-            Err(limit) => {
-                self.metrics.limit(limit);
-                return Outcome::Error { reason: format!("{limit} is reached"), answer: None };
-            }
+            Err(limit) => return self.at(limit),
         };
         let request = message::request(exchange, &self.identity, self.checks.number(), body);
         let directory = Arc::clone(&exchange.world.directory);
@@ -211,6 +237,20 @@ impl ExternalAuthorization {
             request_id = exchange.head.headers.get("x-request-id").and_then(|v| v.to_str().ok()),
             "external authorization"
         );
+    }
+}
+
+/// Why the body that a provider is to see was not read.
+enum Unread {
+    /// Of ours.
+    Limit(Limit),
+    /// The request is answered with it.
+    Failure(Failure),
+}
+
+impl From<Failure> for Unread {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
     }
 }
 

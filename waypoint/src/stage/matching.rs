@@ -29,7 +29,7 @@ impl Stage for Match {
 type Found = (Option<Matched>, Option<Destination>);
 
 fn find(exchange: &Exchange) -> Result<Found, Failure> {
-    let Target::Service { service, address } = &exchange.inbound.target else {
+    let Target::Service { service, address } = &exchange.target else {
         return Ok((None, Some(Destination::Addressed)));
     };
     let Some(table) = exchange.world.config.routes(&service.key, address.port()) else {

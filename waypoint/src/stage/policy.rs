@@ -15,7 +15,7 @@ impl Stage for Policies {
     async fn on_request(&self, exchange: &mut Exchange) -> Flow {
         let input =
             exchange.inbound.policy_input(&exchange.world.config, Some(exchange.head.view()));
-        match authorize(&exchange.world.config, exchange.inbound.target.services(), &input) {
+        match authorize(&exchange.world.config, exchange.target.services(), &input) {
             Ok(permit) => {
                 exchange.record.policy(permit.policy().map(|policy| &policy.object));
                 exchange.permit = Some(permit);

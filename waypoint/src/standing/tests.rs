@@ -9,8 +9,10 @@ use http::{HeaderMap, Method, Version};
 use prost::Message;
 
 use super::*;
+use crate::authorize::Asked;
 use crate::config::store::Kind;
 use crate::directory::Target;
+use crate::http::head::Head;
 
 const VIP: ([u8; 4], u16) = ([10, 96, 0, 7], 80);
 
@@ -107,7 +109,21 @@ fn standing(state: &Arc<State>, http: bool) -> Standing {
         upgrade: None,
     };
     let generation = state.config().policy_generation;
-    Standing::new(state.clone(), inbound(state), http.then(|| Arc::new(head)), generation)
+    let head = Arc::new(head);
+    let asked = Asked { head: head.clone(), providers: vec!["asked".into()] };
+    let what = if http { Permitted::Request { head, asked } } else { Permitted::Bytes };
+    Standing::new(state.clone(), inbound(state), what, generation)
+}
+
+/// Denies what runs.
+pub(crate) type Change = Box<dyn Fn() + Send>;
+
+/// A download that runs, and what forbids it.
+pub(crate) fn running() -> (Standing, Change) {
+    let state = state();
+    let standing = standing(&state, true);
+    let deny = move || change(&state, Kind::Policy, &policy(pb::PolicyAction::Deny, &["/orders"]));
+    (standing, Box::new(deny))
 }
 
 #[test]
@@ -118,7 +134,8 @@ fn only_a_change_that_forbids_it_ends_what_runs() {
         (Deny, ["/admin"], false, true), // a path of bytes is unknown, and doubt denies
         (Allow, ["/orders"], false, true),
         (Allow, ["/admin"], true, true),
-        (Custom, ["/orders"], false, true), // it is not asked about what runs
+        (Custom, ["/orders"], true, true), // nobody has asked its authorizer
+        (Custom, ["/admin"], false, true),
         (Audit, ["/orders"], false, false),
     ] {
         for (is_http, ends) in [(true, http), (false, bytes)] {
@@ -139,6 +156,18 @@ fn the_policy_is_named() {
     change(&state, Kind::Policy, &policy(pb::PolicyAction::Deny, &["/orders"]));
     let revoked = standing.check().expect_err("denied");
     assert_eq!(revoked.to_string(), "policy AuthorizationPolicy/shop/x denies it now");
+}
+
+#[test]
+fn an_authorizer_that_allowed_it_is_not_asked_again() {
+    let state = state();
+    let mut standing = standing(&state, true);
+    let custom = policy(pb::PolicyAction::Custom, &["/orders"]);
+    change(&state, Kind::Policy, &pb::Policy { provider: "asked".to_owned(), ..custom.clone() });
+    assert_eq!(standing.check(), Ok(()));
+    change(&state, Kind::Policy, &pb::Policy { provider: "another".to_owned(), ..custom });
+    let revoked = standing.check().expect_err("that one was never asked").to_string();
+    assert!(revoked.starts_with("policy AuthorizationPolicy/shop/x asks an auth"), "{revoked}");
 }
 
 #[test]

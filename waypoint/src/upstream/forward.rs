@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,12 +12,14 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::pool::{Connections, Lease, Protocol, SendError};
-use crate::authorize::{Permit, Revoked};
+use super::pool::{Connections, Lease, Protocol, SendError, Source};
+use crate::authorize::Permit;
 use crate::directory::Target;
 use crate::directory::balance::{self, Endpoint};
 use crate::failure::Failure;
-use crate::http::body::{self, Body, Observed, Observer};
+use crate::http::body::{self, Body, Cut, Observed, Observer};
+use crate::http::leash::Leash;
+use crate::http::upload::Upload;
 use crate::pipeline::{Destination, Exchange};
 use crate::standing::Standing;
 
@@ -35,8 +36,8 @@ pub struct Answer {
     pub response: Response<Incoming>,
     /// Its connection.
     pub lease: Lease,
-    /// When it must be complete.
-    pub deadline: Option<Instant>,
+    /// When it must be complete, and what it is if it is late.
+    pub deadline: Option<(Instant, Failure)>,
 }
 
 /// Sends requests on.
@@ -58,11 +59,13 @@ impl Forwarder {
     /// Sends the exchange to an endpoint of its destination: another one while nothing was
     /// sent, and again as its route says.
     ///
-    /// Ready with the head of the answer.
+    /// Ready with the head of the answer. The rest of the request, `exchange.upload`, may still be
+    /// under way then, as long as `standing` says so.
     pub async fn forward(
         &self,
         exchange: &mut Exchange,
         own: Option<&Workload>,
+        standing: Standing,
     ) -> Result<Answer, Failure> {
         let reason = "the request was not permitted before it was to be sent".to_owned();
         let missing = || Failure::Misconfigured {
@@ -70,15 +73,17 @@ impl Forwarder {
             reason,
         };
         let permit = exchange.permit.clone().ok_or_else(missing)?;
-        let mut tries = Tries::begin(exchange).await?;
-        match exchange.deadline() {
+        let mut tries = Tries::begin(exchange, standing).await?;
+        let answered = match exchange.deadline() {
             None => self.tries(exchange, &permit, &mut tries, own).await,
             Some((at, limit)) => {
                 let tries = self.tries(exchange, &permit, &mut tries, own);
                 let answered = tokio::time::timeout_at(at.into(), tries).await;
                 answered.unwrap_or(Err(Failure::RequestTimeout { limit }))
             }
-        }
+        };
+        tries.under_way = tries.under_way.take().filter(|_| answered.is_err());
+        answered
     }
 
     async fn tries(
@@ -120,7 +125,8 @@ impl Forwarder {
         let limit = exchange.rule.as_ref().and_then(|matched| matched.rule.backend_timeout);
         let began = Instant::now();
         let account = Arc::clone(&exchange.inbound.account);
-        let sending = self.connections.send(endpoint, protocol, permit, Some(&account), request);
+        let source = Source { account: &account, upload: exchange.upload.as_ref() };
+        let sending = self.connections.send(endpoint, protocol, permit, Some(source), request);
         let sent = match limit {
             None => sending.await,
             Some(limit) => match tokio::time::timeout(limit, sending).await {
@@ -128,13 +134,16 @@ impl Forwarder {
                 Err(_) => return Err(Failure::BackendTimeout { address: endpoint.address, limit }),
             },
         };
-        let whole = exchange.deadline().map(|(at, _)| at);
-        let deadline = [whole, limit.map(|limit| began + limit)].into_iter().flatten().min();
+        let whole = exchange.deadline();
+        let whole = whole.map(|(at, limit)| (at, Failure::RequestTimeout { limit }));
+        let address = endpoint.address;
+        let of_try = limit.map(|limit| (began + limit, Failure::BackendTimeout { address, limit }));
+        let deadline = whole.into_iter().chain(of_try).min_by_key(|(at, _)| *at);
         match sent {
             Ok((response, lease)) => Ok(Answer { response, lease, deadline }),
             Err(SendError { failure, unsent }) => {
                 tries.give_back(unsent);
-                if tries.body_broke.load(Ordering::Relaxed) {
+                if exchange.upload.as_ref().is_some_and(Upload::broke) {
                     Err(Failure::BodyBroken)
                 } else {
                     Err(failure)
@@ -152,17 +161,31 @@ struct Tries {
     replay: Option<Bytes>,
     tried: Vec<SocketAddr>,
     retries: u32,
-    sent: Arc<AtomicU64>,
-    body_broke: Arc<AtomicBool>,
     retry: Option<crate::config::route::Retry>,
     random: u64,
     idempotent: bool,
+    /// What of the body is under way; severed unless an answer has come.
+    under_way: Option<Upload>,
+}
+
+/// No answer came, or nobody waits for one any longer.
+impl Drop for Tries {
+    fn drop(&mut self) {
+        if let Some(upload) = &self.under_way {
+            upload.sever();
+        }
+    }
 }
 
 impl Tries {
-    async fn begin(exchange: &mut Exchange) -> Result<Self, Failure> {
+    async fn begin(exchange: &mut Exchange, standing: Standing) -> Result<Self, Failure> {
         let retry = exchange.rule.as_ref().and_then(|matched| matched.rule.retry.clone());
         let mut body = exchange.take_body();
+        if !body.is_end_stream() {
+            let (upload, guarded) = Upload::new(body, exchange.record.sent(), Some(standing));
+            body = guarded;
+            exchange.upload = Some(upload);
+        }
         let mut replay = body.is_end_stream().then(Bytes::new);
         let short = body.size_hint().upper().is_some_and(|length| length <= MAX_REPLAY);
         if replay.is_none() && short && retry.is_some() {
@@ -176,11 +199,10 @@ impl Tries {
             replay,
             tried: Vec::new(),
             retries: 0,
-            sent: exchange.record.sent(),
-            body_broke: Arc::default(),
             retry,
             random,
             idempotent: is_idempotent(&exchange.head.method),
+            under_way: exchange.upload.clone(),
         })
     }
 
@@ -188,7 +210,7 @@ impl Tries {
         self.random = self.random.rotate_left(17).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let directory = &exchange.world.directory;
         let none = |service: String, port| Failure::NoEndpoint { service, port };
-        match (&exchange.destination, &exchange.inbound.target) {
+        match (&exchange.destination, &exchange.target) {
             (Some(Destination::Service(service, port)), _) => {
                 let chosen =
                     balance::choose(directory, service, *port, own, &self.tried, self.random);
@@ -204,7 +226,7 @@ impl Tries {
                 Ok(Endpoint::direct(workload, *address))
             }
             (None | Some(Destination::Addressed), _) => {
-                Err(none("of the request".to_owned(), exchange.inbound.target.address().port()))
+                Err(none("of the request".to_owned(), exchange.target.address().port()))
             }
         }
     }
@@ -259,9 +281,7 @@ impl Tries {
     ) -> Result<Request<Body>, Failure> {
         let replayed = || self.replay.clone().map(body::full);
         let body = self.body.take().or_else(replayed).ok_or(Failure::BodyBroken)?;
-        let observer = RequestBody { sent: self.sent.clone(), broke: self.body_broke.clone() };
-        let counted = Counted { inner: body, observer };
-        build(exchange, protocol, counted.boxed_unsync())
+        build(exchange, protocol, body)
     }
 }
 
@@ -306,7 +326,7 @@ fn protocol(exchange: &Exchange) -> Protocol {
     let service = |service: &Service, port: u16| {
         service.ports.iter().find(|p| p.service == port).map(|p| p.app)
     };
-    let app = match (&exchange.destination, &exchange.inbound.target) {
+    let app = match (&exchange.destination, &exchange.target) {
         (Some(Destination::Service(s, port)), _) => service(s, *port),
         (_, Target::Workload { services, address, .. }) => services.iter().find_map(|key| {
             let service = exchange.world.directory.service(key)?;
@@ -328,56 +348,32 @@ fn is_idempotent(method: &Method) -> bool {
     method.is_idempotent()
 }
 
-/// The request's body: counted, and remembered if the client breaks it off.
-struct RequestBody {
-    sent: Arc<AtomicU64>,
-    broke: Arc<AtomicBool>,
-}
-
-struct Counted {
-    inner: Body,
-    observer: RequestBody,
-}
-
-impl http_body::Body for Counted {
-    type Data = Bytes;
-    type Error = body::BoxError;
-
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, body::BoxError>>> {
-        let frame = std::task::ready!(std::pin::Pin::new(&mut self.inner).poll_frame(cx));
-        match &frame {
-            Some(Ok(frame)) => {
-                let n = frame.data_ref().map_or(0, Bytes::len);
-                self.observer.sent.fetch_add(n as u64, Ordering::Relaxed);
-            }
-            Some(Err(_)) => self.observer.broke.store(true, Ordering::Relaxed),
-            None => {}
-        }
-        std::task::Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.inner.size_hint()
-    }
-}
-
 /// The answer's body: it ends the record and frees the connection.
 struct ResponseBody {
     record: Option<crate::record::Record>,
     lease: Option<Lease>,
+    upload: Option<Upload>,
+    leash: Option<Leash>,
+    /// What it is to be late.
+    late: Option<Failure>,
+}
+
+impl ResponseBody {
+    fn let_go(&mut self) {
+        self.lease = None;
+        if let Some(upload) = self.upload.take() {
+            upload.sever();
+        }
+        if let Some(leash) = self.leash.take() {
+            leash.release();
+        }
+    }
 }
 
 impl Observer for ResponseBody {
     fn data(&mut self, frame: &Bytes) {
         if let Some(record) = &mut self.record {
-            record.received(frame.len());
+            record.received(frame.len() as u64);
         }
     }
 
@@ -391,25 +387,60 @@ impl Observer for ResponseBody {
         if let Some(mut record) = self.record.take() {
             record.complete();
         }
-        self.lease = None;
+        // An application may answer first and read on.
+        self.upload = None;
+        self.let_go();
     }
 
-    fn revoked(&mut self, revoked: Revoked) {
-        if let Some(record) = &mut self.record {
-            record.failed(&revoked.into());
+    fn cut(&mut self, why: Cut) {
+        if let Some(mut record) = self.record.take() {
+            record.cut(why, self.late.take());
+        }
+        self.let_go();
+    }
+}
+
+/// Whoever held it is gone: its client, or something from outside that has said why.
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        let outside =
+            self.record.as_ref().and_then(|record| record.cut_from_outside().get().cloned());
+        match outside {
+            Some(why) => self.cut(why),
+            None => self.let_go(),
         }
     }
 }
 
-/// The body of an answer, which ends `record`. `lease` is given back with its end; a body
-/// that is cut closes an HTTP/1.1 connection by itself, and resets a stream of HTTP/2.
-pub fn recorded(
-    body: Body,
-    record: crate::record::Record,
-    lease: Option<Lease>,
-    deadline: Option<Instant>,
-    standing: Option<Standing>,
-) -> Body {
-    let observer = ResponseBody { record: Some(record), lease };
-    Observed::new(body, observer, deadline.map(Into::into), standing).boxed_unsync()
+/// What goes with the body of an answer, and ends with it.
+pub struct Rest {
+    /// Written.
+    pub record: crate::record::Record,
+    /// Given back.
+    pub lease: Option<Lease>,
+    /// The rest of the request: severed if the answer does not end in order.
+    pub upload: Option<Upload>,
+    /// When it must be complete, and what it is if it is late.
+    pub deadline: Option<(Instant, Failure)>,
+    /// What may end it before.
+    pub standing: Option<Standing>,
+    /// The same for a client that does not read.
+    pub leash: Option<Leash>,
+}
+
+impl Rest {
+    /// An answer of our own has nothing but its record.
+    pub fn of(record: crate::record::Record) -> Self {
+        let (lease, upload, deadline, standing, leash) = (None, None, None, None, None);
+        Self { record, lease, upload, deadline, standing, leash }
+    }
+}
+
+/// The body of an answer with what it ends. A body that is cut closes an HTTP/1.1 connection by
+/// itself, and resets a stream of HTTP/2.
+pub fn recorded(body: Body, rest: Rest) -> Body {
+    let Rest { record, lease, upload, deadline, standing, leash } = rest;
+    let (at, late) = deadline.unzip();
+    let observer = ResponseBody { record: Some(record), lease, upload, leash, late };
+    Observed::new(body, observer, at.map(Into::into), standing).boxed_unsync()
 }

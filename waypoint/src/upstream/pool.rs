@@ -9,15 +9,17 @@ use std::time::{Duration, Instant};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::oneshot;
 
 use super::connect::Connect;
+use super::sending::Sending;
 use crate::account::{Account, Place, Share, Shares};
 use crate::authorize::Permit;
 use crate::directory::balance::Endpoint;
 use crate::failure::Failure;
 use crate::http::body::Body;
+use crate::http::upload::Upload;
 
 /// HTTP/1.1 connections to one endpoint, busy and idle.
 pub const MAX_HTTP1: usize = 1024;
@@ -97,13 +99,23 @@ impl Default for Slot {
 #[expect(dead_code, reason = "held for their drops")]
 pub struct Lease {
     held: Held,
-    share: Option<Share<u64>>,
+    share: Option<Arc<Share<u64>>>,
+}
+
+/// For whom a request is made. Both of its places are taken until its answer has ended and its
+/// body too: an answer may come early, and a body that nobody reads may stay long.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// What it is charged to.
+    pub account: &'a Account,
+    /// Its body, if it has one.
+    pub upload: Option<&'a Upload>,
 }
 
 #[expect(dead_code, reason = "held for their drops")]
 enum Held {
     Http1(ReturnHttp1),
-    Http2(Place),
+    Http2(Arc<Place>),
 }
 
 /// Gives a connection back, if it can carry another request.
@@ -142,7 +154,7 @@ impl Connections {
     }
 
     /// Sends `request` and gives its answer with the lease of its connection. It is charged to
-    /// `account`, if it is made for somebody.
+    /// its `source`, if it is made for somebody.
     ///
     /// Ready with the head of the answer. No retry, except that a kept connection which the
     /// application closed meanwhile is replaced by a new one.
@@ -153,21 +165,26 @@ impl Connections {
         endpoint: &Endpoint,
         protocol: Protocol,
         permit: &Permit,
-        account: Option<&Account>,
+        source: Option<Source<'_>>,
         mut request: Request<Body>,
     ) -> Result<(Response<Incoming>, Lease), SendError> {
         let slot = self.slot(endpoint, protocol);
-        let share = account.map(|account| slot.shares.take(account.number));
+        let share = source.map(|source| slot.shares.take(source.account.number).map(Arc::new));
         if let Some(None) = share {
             let failure = Failure::Overflow { address: endpoint.address, limit: MAX_OF_ONE };
             return Err(SendError { failure, unsent: Some(request) });
         }
-        let lease = |(response, held)| (response, Lease { held, share: share.flatten() });
+        let share = share.flatten();
+        let upload = source.and_then(|source| source.upload);
+        if let (Some(upload), Some(share)) = (upload, &share) {
+            upload.hold_share(Arc::clone(share));
+        }
+        let lease = |(response, held)| (response, Lease { held, share });
         // A kept connection may be gone without our knowledge; a new one is the last word.
         for fresh in [false, true] {
             let sent = match protocol {
                 Protocol::Http1 => self.send_http1(&slot, endpoint, permit, request, fresh).await,
-                Protocol::Http2 => self.send_http2(&slot, endpoint, permit, request).await,
+                Protocol::Http2 => self.send_http2(&slot, endpoint, permit, upload, request).await,
             };
             match sent {
                 Err(SendError {
@@ -255,12 +272,17 @@ impl Connections {
         slot: &Arc<Slot>,
         endpoint: &Endpoint,
         permit: &Permit,
+        upload: Option<&Upload>,
         request: Request<Body>,
     ) -> Result<(Response<Incoming>, Held), SendError> {
         let (mut sender, place) = match self.reserve(slot, endpoint, permit).await {
             Ok(reserved) => reserved,
             Err(failure) => return Err(SendError { failure, unsent: Some(request) }),
         };
+        let place = Arc::new(place);
+        if let Some(upload) = upload {
+            upload.hold_place(Arc::clone(&place));
+        }
         match sender.try_send_request(request).await {
             Ok(response) => Ok((response, Held::Http2(place))),
             Err(mut error) => {
@@ -336,7 +358,7 @@ async fn handshake_http2(
     stream: super::stream::Stream,
     endpoint: &Endpoint,
 ) -> Result<http2::SendRequest<Body>, Failure> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let mut builder = http2::Builder::new(Sending);
     builder
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use waypoint::config::store::Kind;
 
-use crate::http1::deny;
+use crate::http1::{application, deny};
 use crate::support::{Mesh1, VIP};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -122,4 +122,29 @@ async fn a_grpc_client_reads_a_refusal_as_a_status() {
         |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
     assert_eq!(field("grpc-status").as_deref(), Some("7"));
     assert!(field("proxy-status").is_some_and(|s| s.contains("error=http_request_denied")));
+}
+
+#[tokio::test]
+async fn a_body_with_two_lengths_reaches_nobody() {
+    let mesh = Mesh1::start().await;
+    mesh.service("store", VIP.ip(), AppProtocol::Http11);
+    let mut seen = application(mesh.pod("store").await.take(), "store");
+    let mut client = client(&mesh, "web").await;
+    for (case, lengths) in [("another", ["5", "6"]), ("the same twice", ["5", "5"])] {
+        let (send, frames) = mpsc::channel(1);
+        send.send(Ok(Frame::data(Bytes::from_static(b"hello")))).await.expect("open");
+        drop(send);
+        let mut request = Request::post("http://store/orders");
+        for length in lengths {
+            request = request.header("content-length", length);
+        }
+        let request = request.body(StreamBody::new(ReceiverStream::new(frames)));
+        let answer = timeout(SOON, client.send_request(request.expect("a request")));
+        match answer.await.expect("in time") {
+            Ok(answer) => assert_eq!(answer.status(), 400, "{case}"),
+            // h2 may reset such a stream by itself.
+            Err(error) => assert!(!error.is_closed(), "{case}: the connection ended: {error}"),
+        }
+        assert!(seen.try_recv().is_err(), "{case}: it reached the application");
+    }
 }

@@ -15,14 +15,14 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_stream::wrappers::TcpListenerStream;
 use waypoint::config::store::Kind;
-use waypoint::stage::ext_authz::MAX_CHECKS_OF_ONE;
+use waypoint::stage::ext_authz::{BODY_DEADLINE, MAX_BODIES_OF_ONE, MAX_CHECKS_OF_ONE};
 use waypoint::upstream::pool::MAX_OF_ONE;
 
 use crate::http1::{SOON, policy};
@@ -98,7 +98,16 @@ fn ask(client: &Client, answers: &mut JoinSet<StatusCode>) {
 }
 
 fn configure(mesh: &Mesh1) {
+    provider(mesh, 0);
+    let custom = policy(pb::PolicyAction::Custom, pb::PolicyRule::default());
+    let custom = pb::Policy { provider: "engine".to_owned(), ..custom };
+    mesh.configure(Kind::Policy, "AuthorizationPolicy/shop/guard", &custom);
+}
+
+/// A provider that sees so much of a body.
+fn provider(mesh: &Mesh1, max_request_bytes: u32) {
     let provider = pb::Provider {
+        max_request_bytes,
         object: Some(pb::ObjectRef { name: "engine".to_owned(), ..Default::default() }),
         service: Some(pb::ServiceRef {
             namespace: "shop".to_owned(),
@@ -109,9 +118,6 @@ fn configure(mesh: &Mesh1) {
         ..Default::default()
     };
     mesh.configure(Kind::Provider, "ExtensionProvider/istio-system/engine", &provider);
-    let custom = policy(pb::PolicyAction::Custom, pb::PolicyRule::default());
-    let custom = pb::Policy { provider: "engine".to_owned(), ..custom };
-    mesh.configure(Kind::Policy, "AuthorizationPolicy/shop/guard", &custom);
 }
 
 #[tokio::test]
@@ -160,6 +166,44 @@ async fn checks_of_one_identity_leave_room_for_others() {
     ask(clients.last().expect("one"), &mut answers);
     let status = timeout(SOON, answers.join_next()).await.expect("in time").expect("an answer");
     assert_eq!(status.expect("no panic"), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn bodies_of_one_identity_that_wait_for_authorizers_leave_room_for_others() {
+    let mesh = Mesh1::start().await;
+    mesh.service("store", VIP.ip(), AppProtocol::Http11);
+    configure(&mesh);
+    let each = waypoint::config::provider::MAX_BODY;
+    provider(&mesh, each);
+    // Of unknown length, each may become as long as its provider wants to see.
+    let head = "POST / HTTP/1.1\r\nHost: store\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut open = Vec::new();
+    for _ in 0..MAX_BODIES_OF_ONE / each as usize {
+        let mut tunnel = mesh.tunnel("web", VIP).await.expect("a tunnel");
+        tunnel.write_all(head.as_bytes()).await.expect("sent");
+        let early = timeout(Duration::from_millis(50), tunnel.read_u8()).await;
+        assert!(early.is_err(), "it waits for its body");
+        open.push(tunnel);
+    }
+    let refused = crate::http1::raw(&mesh, "web", head, "did not decide\n").await;
+    assert!(refused.starts_with("HTTP/1.1 403 "), "{refused}");
+    let reached = "ambit_waypoint_limits_reached_total{limit=\"bodies_of_one\"} 1";
+    assert!(mesh.metrics().contains(reached), "{}", mesh.metrics());
+    let mut other = mesh.tunnel("other", VIP).await.expect("a tunnel");
+    other.write_all(head.as_bytes()).await.expect("sent");
+    let early = timeout(Duration::from_millis(300), other.read_u8()).await;
+    assert!(early.is_err(), "another identity's body is waited for");
+    // A body that does not come is not waited for long, and its room comes back.
+    let mut answer = Vec::new();
+    let mut first = open.swap_remove(0);
+    let reading = async { while first.read_buf(&mut answer).await.is_ok_and(|n| n > 0) {} };
+    timeout(2 * BODY_DEADLINE, reading).await.expect("in time");
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    let mut again = mesh.tunnel("web", VIP).await.expect("a tunnel");
+    again.write_all(head.as_bytes()).await.expect("sent");
+    let early = timeout(Duration::from_millis(300), again.read_u8()).await;
+    assert!(early.is_err(), "there is room again");
 }
 
 #[tokio::test]

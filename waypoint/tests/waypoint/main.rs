@@ -6,6 +6,7 @@ mod drain;
 mod http1;
 mod http2;
 mod limits;
+mod open_tunnel;
 mod revoke;
 mod support;
 mod telemetry;

@@ -134,6 +134,17 @@ impl Mesh1 {
 
     /// A service `name` with VIP port 80, bound to the waypoint.
     pub(crate) fn service(&self, name: &str, vip: IpAddr, app: wire::AppProtocol) {
+        self.bound_service(name, vip, app, Some(waypoint_address("waypoint")));
+    }
+
+    /// The same, bound to whatever waypoint.
+    pub(crate) fn bound_service(
+        &self,
+        name: &str,
+        vip: IpAddr,
+        app: wire::AppProtocol,
+        waypoint: Option<wire::GatewayAddress>,
+    ) {
         let vip = match vip {
             IpAddr::V4(ip) => ip.octets().to_vec(),
             IpAddr::V6(ip) => ip.octets().to_vec(),
@@ -144,7 +155,7 @@ impl Mesh1 {
             hostname: format!("{name}.shop.svc.cluster.local"),
             addresses: vec![wire::NetworkAddress { address: vip, ..Default::default() }],
             ports: vec![wire::Port { service_port: 80, target_port: 80, app_protocol: app.into() }],
-            waypoint: Some(waypoint_address()),
+            waypoint,
             ..Default::default()
         };
         let key = format!("shop/{name}.shop.svc.cluster.local");
@@ -182,7 +193,7 @@ impl Mesh1 {
             service_account: pod.service.clone(),
             workload_name: pod.service.clone(),
             services: BTreeMap::from([(key, wire::PortList { ports: vec![port] })]),
-            waypoint: Some(waypoint_address()),
+            waypoint: Some(waypoint_address("waypoint")),
             ..Default::default()
         };
         self.address(&pod.uid, wire::address::Type::Workload(workload));
@@ -232,10 +243,11 @@ fn resource(name: &str, message: &impl Message) -> Resource {
     Resource { name: name.to_owned(), version: String::new(), bytes }
 }
 
-fn waypoint_address() -> wire::GatewayAddress {
+/// The waypoint `shop/NAME` as services name it.
+pub(crate) fn waypoint_address(name: &str) -> wire::GatewayAddress {
     let name = wire::NamespacedHostname {
         namespace: "shop".to_owned(),
-        hostname: "waypoint.shop.svc.cluster.local".to_owned(),
+        hostname: format!("{name}.shop.svc.cluster.local"),
     };
     wire::GatewayAddress {
         destination: Some(wire::gateway_address::Destination::Hostname(name)),
@@ -247,7 +259,7 @@ pub(crate) fn gateway() -> pb::Gateway {
     pb::Gateway {
         namespace: "shop".to_owned(),
         name: "waypoint".to_owned(),
-        addresses: vec![waypoint_address()],
+        addresses: vec![waypoint_address("waypoint")],
         trust_domains: vec!["cluster.local".to_owned()],
         forward_client_identity: false,
     }

@@ -1,10 +1,12 @@
 //! What metrics say of a request, whatever becomes of it.
 
 use bytes::Bytes;
+use hbone::wire::pb::ambit::waypoint::v1 as pb;
 use hbone::wire::pb::istio::workload::AppProtocol;
 use http_body::Frame;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use waypoint::config::store::Kind;
@@ -14,7 +16,7 @@ use crate::http2::{client, echo, grpc};
 use crate::support::{Mesh1, VIP};
 
 /// The value of the one series of `metric` that has all of `labels`.
-fn value(mesh: &Mesh1, metric: &str, labels: &[&str]) -> Option<f64> {
+pub(crate) fn value(mesh: &Mesh1, metric: &str, labels: &[&str]) -> Option<f64> {
     let metrics = mesh.metrics();
     let fits = |line: &&str| {
         line.split_once('{').is_some_and(|(name, _)| name == metric)
@@ -105,7 +107,7 @@ async fn a_grpc_call_counts_by_the_status_at_its_end() {
 }
 
 /// The number of requests, as soon as there is one.
-async fn counted(mesh: &Mesh1, labels: &[&str]) -> Option<f64> {
+pub(crate) async fn counted(mesh: &Mesh1, labels: &[&str]) -> Option<f64> {
     let waited = timeout(SOON, async {
         while value(mesh, REQUESTS, labels).is_none() {
             tokio::task::yield_now().await;
@@ -113,6 +115,66 @@ async fn counted(mesh: &Mesh1, labels: &[&str]) -> Option<f64> {
     });
     assert!(waited.await.is_ok(), "{labels:?}: {}", mesh.metrics());
     value(mesh, REQUESTS, labels)
+}
+
+/// Sends the beginning of an answer to each request; then ends the connection or waits.
+fn begins(listener: TcpListener, ends: bool) {
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut head = [0; 1024];
+                let _ = tcp.read(&mut head).await;
+                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegin";
+                tcp.write_all(answer).await.expect("sent");
+                if !ends {
+                    let _ = tcp.read(&mut head).await;
+                }
+            });
+        }
+    });
+}
+
+#[tokio::test]
+async fn an_answer_that_its_application_breaks_off_is_the_application_s() {
+    let mesh = Mesh1::start().await;
+    mesh.service("store", VIP.ip(), AppProtocol::Http11);
+    begins(mesh.pod("store").await.take(), true);
+    let answer = raw(&mesh, "web", &get("/", ""), "").await;
+    assert!(answer.ends_with("begin"), "{answer}");
+    let broken = ["response_code=\"200\"", "response_flags=\"UC\""];
+    assert_eq!(counted(&mesh, &broken).await, Some(1.0), "{}", mesh.metrics());
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_too_long_is_late_whether_its_client_reads_or_not() {
+    let mesh = Mesh1::start().await;
+    mesh.service("store", VIP.ip(), AppProtocol::Http11);
+    begins(mesh.pod("store").await.take(), false);
+    let limit = prost_types::Duration { seconds: 0, nanos: 300_000_000 };
+    let rule = pb::RouteRule { request_timeout: Some(limit), ..Default::default() };
+    crate::tries::route(&mesh, rule);
+    let answer = raw(&mesh, "web", &get("/", ""), "").await;
+    assert!(answer.ends_with("begin"), "{answer}");
+    let late = ["response_code=\"200\"", "response_flags=\"UT\""];
+    assert_eq!(counted(&mesh, &late).await, Some(1.0), "{}", mesh.metrics());
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_body_count_once_however_many_endpoints_are_tried() {
+    let mesh = Mesh1::start().await;
+    mesh.service("store", VIP.ip(), AppProtocol::Http11);
+    // Of two endpoints one refuses: half of the requests meet it first.
+    drop(mesh.pod("store").await.take());
+    let _seen = application(mesh.pod("store").await.take(), "store");
+    for _ in 0..20 {
+        let body = "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+        let request = format!("POST / HTTP/1.1\r\nHost: store\r\n{body}");
+        let answer = raw(&mesh, "web", &request, "").await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    assert!(mesh.refused() > 0, "some met the other first");
+    let served = ["response_code=\"200\"", "response_flags=\"-\""];
+    assert_eq!(value(&mesh, "istio_request_bytes_sum", &served), Some(100.0));
 }
 
 #[tokio::test]

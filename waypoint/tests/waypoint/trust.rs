@@ -8,7 +8,7 @@ use crate::http1::{application, get, policy, raw};
 use crate::support::{Mesh1, VIP, gateway};
 
 /// The mesh trusts these domains.
-fn trust(mesh: &Mesh1, domains: &[&str]) {
+pub(crate) fn trust(mesh: &Mesh1, domains: &[&str]) {
     let trust_domains = domains.iter().map(|domain| (*domain).to_owned()).collect();
     let gateway = pb::Gateway { trust_domains, ..gateway() };
     mesh.configure(Kind::Gateway, "Gateway/shop/waypoint", &gateway);

@@ -84,7 +84,12 @@ impl Filters {
     fn add(&mut self, wire: &pb::Filter) -> Result<(), String> {
         use pb::filter::Kind;
         match wire.kind.as_ref().ok_or("a filter of a kind that this version does not know")? {
-            Kind::RequestHeaders(change) => self.request.extend(change)?,
+            Kind::RequestHeaders(change) => {
+                self.request.extend(change)?;
+                if self.request.names(&http::header::HOST) {
+                    return Err("header host is changed by a URLRewrite filter's hostname".into());
+                }
+            }
             Kind::ResponseHeaders(change) => self.response.extend(change)?,
             Kind::Redirect(redirect) => self.redirect = Some(Redirect::compile(redirect)?),
             Kind::Rewrite(rewrite) => self.rewrite = Some(Rewrite::compile(rewrite)?),
@@ -108,6 +113,17 @@ impl HeaderEdits {
             self.0.push(HeaderEdit::Remove(header_name(name)?));
         }
         Ok(())
+    }
+
+    /// Whether one of them is of `name`.
+    fn names(&self, name: &HeaderName) -> bool {
+        self.0.iter().any(|edit| match edit {
+            HeaderEdit::Set(of, _)
+            | HeaderEdit::SetIfAbsent(of, _)
+            | HeaderEdit::SetIfPresent(of, _)
+            | HeaderEdit::Add(of, _)
+            | HeaderEdit::Remove(of) => of == name,
+        })
     }
 
     /// Applies the changes in order.

@@ -35,8 +35,8 @@ impl Observer for Told {
         self.say("end".to_owned());
     }
 
-    fn revoked(&mut self, revoked: Revoked) {
-        self.say(revoked.to_string());
+    fn cut(&mut self, why: Cut) {
+        self.say(why.to_string());
     }
 }
 
@@ -63,15 +63,16 @@ async fn an_observer_is_told_of_all_that_passes() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_has_no_end() {
+async fn a_body_that_breaks_off_has_no_end_and_says_why() {
     let told = Told::default();
     let (send, body) = fed();
     let mut body = Observed::new(body, told.clone(), None, None);
     send.send(Err("reset".into())).await.expect("open");
     let error = body.frame().await.expect("a frame").expect_err("it breaks");
     assert_eq!(error.to_string(), "reset");
+    assert!(!body.is_end_stream(), "what comes after is no end either");
     drop(body);
-    assert_eq!(told.all(), Vec::<String>::new());
+    assert_eq!(told.all(), ["reset"]);
 }
 
 #[tokio::test]
@@ -99,17 +100,18 @@ async fn a_body_that_is_late_breaks_at_its_deadline() {
     let error = body.frame().await.expect("a frame").expect_err("late");
     assert_eq!(error.to_string(), "the deadline of the request has passed");
     assert_eq!(tokio::time::Instant::now(), deadline);
-    assert_eq!(told.all(), ["5 bytes"]);
+    assert_eq!(told.all(), ["5 bytes", "the deadline of the request has passed"]);
+    assert!(send.is_closed(), "what feeds it is let go of");
 }
 
 #[tokio::test]
 async fn what_was_read_before_comes_before_the_rest() {
     let frames = ["he", "llo"].map(|text| Frame::data(Bytes::from_static(text.as_bytes())));
-    let body = prefixed(frames.into(), full(" world"));
+    let body = prefixed(frames.into(), full(" world"), None);
     let hint = body.size_hint();
     assert_eq!((hint.lower(), hint.upper()), (11, Some(11)), "the length is still known");
     assert_eq!(body.collect().await.expect("whole").to_bytes(), "hello world");
-    let nothing = prefixed(vec![Frame::data(Bytes::from_static(b"all"))], empty());
+    let nothing = prefixed(vec![Frame::data(Bytes::from_static(b"all"))], empty(), None);
     assert!(!http_body::Body::is_end_stream(&nothing));
     assert_eq!(nothing.collect().await.expect("whole").to_bytes(), "all");
 }

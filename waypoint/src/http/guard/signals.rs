@@ -61,9 +61,14 @@ impl Signals {
         if state.begun > state.delivered { state.rejection } else { None }
     }
 
-    /// The service has an answer to a request that asked for an upgrade.
+    /// The service has an answer to the request that it began last: whether that grants an
+    /// upgrade.
     pub fn upgraded(&self, granted: bool) {
         let mut state = self.lock();
+        // The parser reads ahead: what is held may be a later request, which is not answered yet.
+        if state.begun < state.delivered {
+            return;
+        }
         state.upgraded = Some(granted);
         if let Some(waker) = state.waiting.take() {
             waker.wake();

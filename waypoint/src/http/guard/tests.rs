@@ -1,5 +1,7 @@
 //! What a second parser could read differently never passes.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
@@ -210,6 +212,60 @@ async fn bytes_after_an_upgrade_wait_for_its_answer() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn the_answer_to_an_earlier_request_decides_on_no_upgrade() {
+    let (mut client, server) = duplex(4096);
+    let (mut guard, signals) = Guard::new(server, BytesMut::new());
+    let first = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let second =
+        b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    client.write_all(&[&first[..], &second[..]].concat()).await.expect("room");
+    // The parser reads ahead of the service.
+    let mut seen = vec![0; first.len() + second.len()];
+    guard.read_exact(&mut seen).await.expect("both heads");
+    assert_eq!(signals.rejection(), None);
+    signals.upgraded(false);
+    client.write_all(b"opaque\nbytes").await.expect("room");
+    let early = tokio::time::timeout(Duration::from_millis(50), guard.read_u8()).await;
+    assert!(early.is_err(), "they wait for the answer to their own request: {early:?}");
+    assert_eq!(signals.rejection(), None);
+    signals.upgraded(true);
+    let mut seen = vec![0; 12];
+    guard.read_exact(&mut seen).await.expect("what follows");
+    assert_eq!(seen, b"opaque\nbytes");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_its_upgrade_is_decided_is_noticed() {
+    let (mut client, server) = duplex(64 * 1024);
+    let (mut guard, _signals) = Guard::new(server, BytesMut::new());
+    let head =
+        b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    client.write_all(head).await.expect("room");
+    client.write_all(b"some").await.expect("room");
+    let mut seen = vec![0; head.len()];
+    guard.read_exact(&mut seen).await.expect("the head");
+    drop(client);
+    let mut more = [0; 1];
+    let end = tokio::time::timeout(Duration::from_secs(5), guard.read(&mut more)).await;
+    assert_eq!(end.expect("noticed").expect("an end"), 0, "and nothing was let through");
+}
+
+#[tokio::test]
+async fn little_is_kept_while_an_upgrade_is_undecided() {
+    let (mut client, server) = duplex(1024);
+    let (mut guard, _signals) = Guard::new(server, BytesMut::new());
+    let head =
+        b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    client.write_all(head).await.expect("room");
+    let mut seen = vec![0; head.len()];
+    guard.read_exact(&mut seen).await.expect("the head");
+    let flood = tokio::spawn(async move { client.write_all(&vec![0; 1 << 20]).await });
+    let waited = tokio::time::timeout(Duration::from_millis(200), guard.read_u8()).await;
+    assert!(waited.is_err() && !flood.is_finished());
+    assert!(guard.buffer.len() < 2 * super::READ_SIZE, "{} bytes", guard.buffer.len());
 }
 
 #[tokio::test(start_paused = true)]

@@ -53,6 +53,7 @@ fn a_filter_that_cannot_be_honoured_makes_the_rule_say_so() {
         ("control says so", Kind::Unsupported("RequestMirror".to_owned()), "RequestMirror"),
         ("a name", set("x y", "1"), "\"x y\" is no header name"),
         ("a value", set("x", "a\r\nb"), "the value of header \"x\" is not valid"),
+        ("the host", set("Host", "other"), "host is changed by a URLRewrite filter"),
         ("the length", set("content-length", "1"), "content-length belongs to the connection"),
         ("the framing", set("Transfer-Encoding", "x"), "transfer-encoding belongs to"),
         (

@@ -306,9 +306,10 @@ impl Engine {
 }
 
 impl Rollout {
-    /// When its next step comes. Before the last, requests on the old way are let end.
+    /// When its next step comes. Before the last that closes a way, requests on it are let end.
     fn due(&self) -> Instant {
-        let grace = if self.steps.len() == 1 { IN_FLIGHT } else { std::time::Duration::ZERO };
+        let closing = self.steps.iter().filter(|step| !rollout::is_withdrawal(step)).count();
+        let grace = if closing <= 1 { IN_FLIGHT } else { std::time::Duration::ZERO };
         self.reached.map_or(self.deadline, |reached| (reached + grace).min(self.deadline))
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use prost::bytes::Bytes;
+
 use super::Tables;
 use super::rollout::{self, InForce, Step};
 use crate::model::dirty::Dirty;
@@ -50,8 +52,16 @@ impl Publisher {
     /// What is in force of a thing; none of what is new or goes.
     pub(super) fn in_force(&self, dirty: &Dirty, derived: &Derived) -> Option<InForce> {
         let footprint = self.footprints.get(dirty)?;
-        let entry = self.tables.address.get(&rollout::address(derived)?.name)?;
-        Some(InForce { guards: footprint.guards.clone(), address: entry.body })
+        let address = match rollout::address(derived) {
+            Some(resource) => self.tables.address.get(&resource.name)?.body,
+            None => Bytes::new(),
+        };
+        let held = footprint.resources.iter().filter(|(family, _)| rollout::is_held(*family));
+        let holders = held.filter_map(|key| {
+            let entry = self.tables.of(key.0).get(&key.1)?;
+            Some((key.clone(), entry.groups.to_vec()))
+        });
+        Some(InForce { guards: footprint.guards.clone(), address, holders: holders.collect() })
     }
 
     /// Publishes a step. Policies reach their table before the workloads that name them: a

@@ -7,6 +7,8 @@
 //! 1. relax: what the guards of before and after both let in, still on the old way
 //! 2. bind: the new way
 //! 3. tighten: the new guards
+//! 4. withdraw: from a waypoint that was left, the policies and routes that it had; until then
+//!    requests come through it, and would pass unguarded
 //!
 //! Between two steps every connected node proxy acknowledges, or [`PATIENCE`] passes: then it
 //! goes on all the same, and a proxy that lags refuses (design: fail closed). What was not
@@ -39,8 +41,10 @@ pub type Step = Vec<(Dirty, Derived)>;
 pub struct InForce {
     /// Its guards.
     pub guards: BTreeSet<Guard>,
-    /// Its workload or service, encoded.
+    /// Its workload or service, encoded; empty of what is neither.
     pub address: Bytes,
+    /// The waypoints that have its policies and routes.
+    pub holders: BTreeMap<(Family, String), Vec<String>>,
 }
 
 /// The steps from what is in force to what was derived; at least one. Where no guard changes,
@@ -57,6 +61,7 @@ pub fn steps(
         return VecDeque::from([derived]);
     }
     let (mut relax, mut bind, mut tighten) = (Vec::new(), Vec::new(), Vec::new());
+    let mut withdraw = Vec::new();
     let mut relaxes = false;
     for ((dirty, new), old) in derived.into_iter().zip(old) {
         let Some(old) = old else {
@@ -66,7 +71,10 @@ pub fn steps(
         };
         let guards = common(&old.guards, &new.guards);
         relaxes |= guards != old.guards;
-        let bound = guarded(&new, &guards);
+        let bound = held(guarded(&new, &guards), &old.holders);
+        if bound.resources.iter().zip(&new.resources).any(|(a, b)| a.groups != b.groups) {
+            withdraw.push((dirty.clone(), new.clone()));
+        }
         relax.push((dirty.clone(), on_the_way_of(&bound, old.address)));
         if guards != new.guards {
             tighten.push((dirty.clone(), new));
@@ -74,7 +82,7 @@ pub fn steps(
         bind.push((dirty, bound));
     }
     let relax = if relaxes { relax } else { Vec::new() };
-    [relax, bind, tighten].into_iter().filter(|step| !step.is_empty()).collect()
+    [relax, bind, tighten, withdraw].into_iter().filter(|step| !step.is_empty()).collect()
 }
 
 /// Guards that let in whoever one of both lets in.
@@ -105,6 +113,27 @@ fn guarded(derived: &Derived, guards: &BTreeSet<Guard>) -> Derived {
         }
     });
     other
+}
+
+/// The same, with whoever has its policies and routes now.
+fn held(mut derived: Derived, holders: &BTreeMap<(Family, String), Vec<String>>) -> Derived {
+    for resource in &mut derived.resources {
+        let key = (resource.family, resource.name.clone());
+        let Some(holders) = holders.get(&key) else { continue };
+        let all: BTreeSet<&String> = holders.iter().chain(&resource.groups).collect();
+        resource.groups = all.into_iter().cloned().collect();
+    }
+    derived
+}
+
+/// Whether a step changes no way and no guard.
+pub fn is_withdrawal(step: &Step) -> bool {
+    step.iter().all(|(_, derived)| address(derived).is_none())
+}
+
+/// Whether waypoints guard something with resources of that family.
+pub fn is_held(family: Family) -> bool {
+    matches!(family, Family::WaypointPolicy | Family::WaypointRoute)
 }
 
 /// The same, bound as before.

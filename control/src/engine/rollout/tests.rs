@@ -62,8 +62,10 @@ fn seen(step: &Step) -> Seen {
 fn in_force(of: &Step) -> impl Fn(&Dirty, &Derived) -> Option<InForce> + '_ {
     move |dirty, _| {
         let (_, derived) = of.iter().find(|(d, _)| d == dirty)?;
-        let body = address(derived)?.body.clone();
-        Some(InForce { guards: derived.guards.clone(), address: body.into() })
+        let body = address(derived).map(|resource| resource.body.clone()).unwrap_or_default();
+        let held = derived.resources.iter().filter(|resource| is_held(resource.family));
+        let holders = held.map(|r| ((r.family, r.name.clone()), r.groups.clone())).collect();
+        Some(InForce { guards: derived.guards.clone(), address: body.into(), holders })
     }
 }
 
@@ -106,6 +108,44 @@ fn the_stricter_half_of_a_change_comes_last_and_goes_first() {
         now.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!(now, derived(to), "{case}: in the end it is what was derived");
     }
+}
+
+const POLICY: &str = "
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: no, namespace: shop}
+spec: {action: DENY, targetRefs: [{kind: Service, name: store, group: ''}], rules: [{}]}
+";
+
+#[test]
+fn a_waypoint_that_is_left_has_its_policies_until_nobody_comes_through_it() {
+    let derived = |labels: &str| -> Step {
+        let world = world(&format!("{}{POLICY}", PODS.replace("LABELS", labels)));
+        let key = Key::new("shop", "store");
+        let policy = Dirty::Policy(Key::new("shop", "no"));
+        let all = [policy, Dirty::Pod(key.clone()), Dirty::Service(key)];
+        all.into_iter().map(|dirty| (dirty.clone(), derive(&world, &dirty))).collect()
+    };
+    let old = derived(ONE);
+    let found: Vec<_> = steps(derived(TWO), in_force(&old))
+        .into_iter()
+        .map(|step| {
+            let (_, _, guards) = seen(&step);
+            let policies = step.into_iter().flat_map(|(_, derived)| derived.resources);
+            let mut policies = policies.filter(|resource| is_held(resource.family));
+            let holders = policies.next().map(|policy| policy.groups.join(" "));
+            (holders.unwrap_or_default(), guards)
+        })
+        .collect();
+    let of = |text: &str| text.to_owned();
+    let want = [
+        (of("shop/one shop/two"), vec!["one", "two"]),
+        (of("shop/one shop/two"), vec!["one", "two"]),
+        (of(""), vec!["two"]),
+        (of("shop/two"), vec![]),
+    ];
+    assert_eq!(found, want);
 }
 
 #[test]

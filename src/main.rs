@@ -4,12 +4,14 @@
 //!
 //! - [`demo`]: a whole mesh on this machine, shown at work
 //! - [`exec`]: a command inside a pod of a running mesh
+//! - [`install`]: Ambit in a Kubernetes cluster
 //! - [`node`]: one machine of a mesh: agent, ztunnel and waypoints
 //! - [`daemons`]: the programs of a mesh, so that one build is enough
 
 mod daemons;
 mod demo;
 mod exec;
+mod install;
 mod node;
 
 use std::process::ExitCode;
@@ -39,6 +41,15 @@ enum Command {
     /// The pod is NAMESPACE/NAME, or a NAME that only one pod has, as in
     /// `ambit exec shop/web -- curl http://orders/`.
     Exec(exec::Options),
+
+    /// Bring Ambit into a Kubernetes cluster, and wait until it is ready
+    Install(install::Options),
+
+    /// Bring a cluster's Ambit to this version
+    Upgrade(install::Options),
+
+    /// Take Ambit out of a Kubernetes cluster
+    Uninstall(install::RemovalOptions),
 
     /// Run this machine's part of a mesh: node agent, ztunnel and waypoints
     ///
@@ -74,6 +85,9 @@ fn main() -> ExitCode {
         Command::Waypoint => report(waypoint::app::run_from_env().map(|()| ExitCode::SUCCESS)),
         Command::Demo(options) => report(demo::run(&options)),
         Command::Exec(options) => report(exec::run(&options)),
+        Command::Install(options) => report(wait(install::run(&options, false))),
+        Command::Upgrade(options) => report(wait(install::run(&options, true))),
+        Command::Uninstall(options) => report(wait(install::uninstall(&options))),
         Command::Node(options) => logged(node::run(*options)),
         Command::Control(cli) => logged(daemons::control(*cli)),
         Command::NodeAgent(options) => logged(daemons::node_agent(*options)),
@@ -91,6 +105,11 @@ fn logged(daemon: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(daemon));
     logging.flush();
     report(result.map(|()| ExitCode::SUCCESS))
+}
+
+/// Runs a command that talks to others; what it says is for a person, not for a log.
+fn wait(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
 }
 
 fn report(result: anyhow::Result<ExitCode>) -> ExitCode {

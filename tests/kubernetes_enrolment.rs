@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use cluster::ambit::{ambit, manifests};
 use cluster::plan::Plan;
 use cluster::{Cluster, folders};
 use serde_json::Value;
@@ -195,7 +196,12 @@ testbed::scenario! {
         let say = |what: &str| eprintln!("{what}");
         let mut cluster = Cluster::start(&plan, &folders::binaries()?, &[], &say).await?;
         say("installing Ambit");
-        cluster.install_ambit(&program).await?;
+        cluster.install_ambit(&plan)?;
+        // The command and the kustomization make the same.
+        let base = manifests("base").display().to_string();
+        cluster.kubectl().run(&["diff", "--server-side", "--force-conflicts", "-k", &base])?;
+        let dry = ambit(&plan, &["upgrade", "--dry-run"])?;
+        assert!(dry.starts_with("0 objects would change"), "{dry}");
         cluster.kubectl().apply(&PROGRAMS.replace("SECRET", SECRET))?;
         cluster.kubectl().apply(&client("shop", "client"))?;
         cluster.kubectl().apply(&client("elsewhere", "stranger"))?;
@@ -261,6 +267,8 @@ testbed::scenario! {
         assert!(refused, "captured again, and strict");
 
         say("leaving the mesh");
+        let refused = ambit(&plan, &["uninstall"]).expect_err("somebody is enrolled").to_string();
+        assert!(refused.contains("namespace shop"), "{refused}");
         cluster.kubectl().run(&["delete", "peerauthentication", "-n", "shop", "strict"])?;
         shop.label("-")?;
         let left = async || shop.word("server") == (None, None);
@@ -271,6 +279,16 @@ testbed::scenario! {
             seen.is_ok_and(|seen| seen.contains(SECRET.as_bytes()))
         };
         eventually("plain again", SOON, open).await?;
+
+        say("uninstalling");
+        ambit(&plan, &["uninstall"])?;
+        cluster.kubectl().run(&["wait", "--for=delete", "namespace/ambit-system", "--timeout=60s"])?;
+        for node in &plan.nodes {
+            let config = plan.disk(node).join("cni/conf/00-ambit.conflist");
+            assert!(!config.exists(), "{} is left", config.display());
+        }
+        cluster.kubectl().apply(&client("shop", "last"))?;
+        Shop(&cluster).comes_to_serve(("shop", "last"), SOON).await?;
         Ok(())
     }
 }

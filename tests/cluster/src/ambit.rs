@@ -1,13 +1,15 @@
 //! Ambit in the cluster: its images from the programs of this build, and its manifests.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use testbed::eventually;
 
 use crate::cluster::Cluster;
 use crate::image::Image;
+use crate::plan::Plan;
 
 /// The namespace of the manifests.
 pub const NAMESPACE: &str = "ambit-system";
@@ -47,22 +49,34 @@ pub fn manifests(name: &str) -> PathBuf {
     root.join("manifests").join(name)
 }
 
+/// Runs the command `ambit` with the administrator's kubeconfig, and returns what it printed.
+///
+/// # Errors
+/// If it fails, with its words.
+pub fn ambit(plan: &Plan, args: &[&str]) -> anyhow::Result<String> {
+    let output = Command::new(plan.program.with_file_name("ambit"))
+        .args(args)
+        .env("KUBECONFIG", plan.kubeconfig())
+        .output()
+        .context("ambit could not be started")?;
+    let (said, printed) = (output.stderr, String::from_utf8_lossy(&output.stdout).into_owned());
+    let said = String::from_utf8_lossy(&said);
+    ensure!(output.status.success(), "ambit {}: {said}{printed}", args.join(" "));
+    Ok(printed)
+}
+
 impl Cluster {
-    /// Brings the images of Ambit, and its manifests, and waits until all of it is ready.
+    /// Brings the images of Ambit and installs it, as a person would.
     ///
     /// # Errors
-    /// If it is not in time, with what is missing.
-    pub async fn install_ambit(&self, program: &Path) -> anyhow::Result<()> {
-        for image in images(program)? {
+    /// If it is not ready in time, with what is missing.
+    pub fn install_ambit(&self, plan: &Plan) -> anyhow::Result<()> {
+        for image in images(&plan.program)? {
             for node in self.nodes() {
                 node.import(&image)?;
             }
         }
-        for folder in ["definitions", "base"] {
-            let path = manifests(folder).display().to_string();
-            self.kubectl().run(&["apply", "--server-side", "-k", &path])?;
-        }
-        self.ambit_is_ready().await
+        ambit(plan, &["install"]).map(drop)
     }
 
     /// Waits until control, and ztunnel and agent on each node, are ready.

@@ -28,7 +28,11 @@ fn request(verb: &str, run_dir: &Path, namespace: &str) -> Request {
 async fn agent(listener: UnixListener, answer: &'static str) -> String {
     let (mut stream, _) = listener.accept().await.expect("a call");
     let mut asked = Vec::new();
-    while !String::from_utf8_lossy(&asked).contains("]}") {
+    let whole = |asked: &[u8]| {
+        let text = String::from_utf8_lossy(asked);
+        text.split_once("\r\n\r\n").is_some_and(|(_, b)| serde_json::from_str::<Value>(b).is_ok())
+    };
+    while !whole(&asked) {
         let mut buffer = [0; 4096];
         let n = stream.read(&mut buffer).await.expect("bytes");
         assert_ne!(n, 0, "the call broke off");

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use cluster::ambit::{ambit, manifests};
+use cluster::ambit::{NAMESPACE, ambit, manifests};
+use cluster::audit;
 use cluster::plan::Plan;
 use cluster::{Cluster, folders};
 use serde_json::Value;
@@ -196,6 +197,7 @@ testbed::scenario! {
         let say = |what: &str| eprintln!("{what}");
         let mut cluster = Cluster::start(&plan, &folders::binaries()?, &[], &say).await?;
         say("installing Ambit");
+        cluster.kubectl().apply(&folders::binaries()?.gateway_api()?)?;
         cluster.install_ambit(&plan)?;
         // The command and the kustomization make the same.
         let base = manifests("base").display().to_string();
@@ -281,12 +283,20 @@ testbed::scenario! {
         eventually("plain again", SOON, open).await?;
 
         say("uninstalling");
+        let granted = audit::granted(cluster.kubectl(), NAMESPACE)?;
         ambit(&plan, &["uninstall"])?;
         cluster.kubectl().run(&["wait", "--for=delete", "namespace/ambit-system", "--timeout=60s"])?;
         for node in &plan.nodes {
             let config = plan.disk(node).join("cni/conf/00-ambit.conflist");
             assert!(!config.exists(), "{} is left", config.display());
         }
+        // Rights: nothing was refused for want of one, and none was granted in vain.
+        let used = audit::used(&plan, NAMESPACE)?;
+        assert!(used.refused.is_empty(), "refused: {:?}", used.refused);
+        let unused = used.unused(&granted);
+        let unused: Vec<String> = unused.iter().map(ToString::to_string).collect();
+        assert!(unused.is_empty(), "granted and never used: {unused:#?}");
+
         cluster.kubectl().apply(&client("shop", "last"))?;
         Shop(&cluster).comes_to_serve(("shop", "last"), SOON).await?;
         Ok(())

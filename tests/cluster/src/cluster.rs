@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
+use crate::audit;
 use crate::binaries::Binaries;
 use crate::certificates::Authority;
 use crate::control_plane::ControlPlane;
@@ -45,6 +46,7 @@ impl Cluster {
     ) -> anyhow::Result<Self> {
         let _ = std::fs::remove_dir_all(&plan.home);
         std::fs::create_dir_all(&plan.home)?;
+        std::fs::write(plan.audit_policy(), audit::POLICY)?;
         enough_watches()?;
         network::bridge()?;
         let authority = Authority::create(&plan.certificates(), "ca")?;

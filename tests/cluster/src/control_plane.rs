@@ -216,6 +216,8 @@ fn services(plan: &Plan, binaries: &Binaries, papers: &Papers) -> [Service; 4] {
                 ("authorization-mode", "Node,RBAC".to_owned()),
                 ("enable-admission-plugins", "NodeRestriction".to_owned()),
                 ("allow-privileged", yes()),
+                ("audit-policy-file", text(&plan.audit_policy())),
+                ("audit-log-path", text(&plan.audit())),
                 ("profiling", no()),
             ],
         ),

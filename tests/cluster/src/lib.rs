@@ -13,6 +13,7 @@
 //! first process removes the cluster.
 
 pub mod ambit;
+pub mod audit;
 pub mod binaries;
 pub mod certificates;
 pub mod control_plane;

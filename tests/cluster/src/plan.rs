@@ -66,6 +66,16 @@ impl Plan {
         self.home.join("logs")
     }
 
+    /// Every call that the API server answered, a line of JSON each.
+    pub fn audit(&self) -> PathBuf {
+        self.logs().join("audit.jsonl")
+    }
+
+    /// What of calls is recorded.
+    pub fn audit_policy(&self) -> PathBuf {
+        self.home.join("audit.yaml")
+    }
+
     /// The administrator's kubeconfig, for programs inside the sandbox.
     pub fn kubeconfig(&self) -> PathBuf {
         self.home.join("admin.kubeconfig")

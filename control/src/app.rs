@@ -32,6 +32,10 @@ use crate::config::Config;
 use crate::deploy::Deployer;
 use crate::deploy::leases::Leases;
 use crate::engine::{Engine, Tables};
+use crate::kubernetes::leader::Candidate;
+use crate::kubernetes::observed::Observed;
+use crate::kubernetes::touched::Touched;
+use crate::kubernetes::writers::Writers;
 use crate::kubernetes::{connect, root as root_secret, trust};
 use crate::limits;
 use crate::listen::{self, ServerCert};
@@ -66,8 +70,8 @@ pub struct Running {
     stop: CancellationToken,
     server: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
-    /// Whether this replica writes to the API server.
-    _leads: watch::Sender<bool>,
+    /// Holds the Lease by which this replica may write to the API server.
+    candidate: Option<JoinHandle<()>>,
 }
 
 impl App {
@@ -112,9 +116,16 @@ impl App {
         info!(%address, admin = %admin_address, "control plane listens");
         let (board, state) = (parts.board.clone(), parts.state.clone());
         let root_pem = parts.root.pem().to_owned();
-        let (leads, leading) = watch::channel(true);
-        let trust =
-            parts.client.clone().map(|client| trust::run(client, root_pem.clone(), leading));
+        let (leads, leading) = watch::channel(false);
+        let trust = parts
+            .client
+            .clone()
+            .map(|client| trust::run(client, root_pem.clone(), leading.clone()));
+        let writers = parts.writers(&config).map(|writers| writers.run(leading));
+        let candidate = parts.client.clone().map(|client| {
+            let candidate = Candidate::new(client, &config.system_namespace, &replica());
+            tokio::spawn(candidate.run(leads, stop.clone()))
+        });
         let mut tasks = vec![
             tokio::spawn(reading),
             tokio::spawn(parts.run(source, reports)),
@@ -123,9 +134,10 @@ impl App {
             tokio::spawn(admin.run(stop.clone())),
         ];
         tasks.extend(trust.map(tokio::spawn));
+        tasks.extend(writers.map(tokio::spawn));
         tasks.extend(stats.map(|stats| tokio::spawn(stats.run(stop.clone()))));
         let admin = admin_address;
-        Ok(Running { address, admin, root_pem, board, stop, server, tasks, _leads: leads })
+        Ok(Running { address, admin, root_pem, board, stop, server, tasks, candidate })
     }
 }
 
@@ -163,6 +175,11 @@ impl Running {
         for task in &self.tasks {
             task.abort();
         }
+        if let Some(candidate) = &mut self.candidate
+            && tokio::time::timeout(STOP_TIMEOUT, &mut *candidate).await.is_err()
+        {
+            candidate.abort();
+        }
         if tokio::time::timeout(STOP_TIMEOUT, &mut self.server).await.is_err() {
             self.server.abort();
         }
@@ -174,7 +191,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.stop.cancel();
         self.server.abort();
-        for task in &self.tasks {
+        for task in self.tasks.iter().chain(&self.candidate) {
             task.abort();
         }
     }
@@ -194,6 +211,8 @@ struct Parts {
     nodes: Key,
     /// The API server, if it is the source.
     client: Option<kube::Client>,
+    observed: Observed,
+    touched: Touched,
 }
 
 impl Parts {
@@ -213,25 +232,39 @@ impl Parts {
             network: config.network.clone(),
             system_namespace: config.system_namespace.clone(),
             domain: config.cluster_domain.clone(),
+            kubernetes: config.kubernetes,
         });
         let world = Arc::new(RwLock::new(world));
         let intake = Intake::open(state.clone(), world.clone(), config.node_grace);
+        let touched = Touched::default();
+        let board =
+            if client.is_some() { Board::telling(touched.clone()) } else { Board::default() };
         Ok(Self {
             state,
             root: Arc::new(root),
             issuer,
             world,
             tables: Tables::default(),
-            board: Board::default(),
+            board,
             intake,
             mesh_config: Key::new(&config.system_namespace, "istio"),
             nodes,
             client,
+            observed: Observed::default(),
+            touched,
         })
     }
 
     fn context(&self) -> Context {
         Context { mesh_config: self.mesh_config.clone() }
+    }
+
+    /// What writes to the API server, if there is one.
+    fn writers(&self, config: &Config) -> Option<Writers> {
+        let (observed, touched) = (self.observed.clone(), self.touched.clone());
+        let client = self.client.clone()?;
+        let (world, board) = (self.world.clone(), self.board.clone());
+        Some(Writers::new(client, config, observed, world, board, touched, replica()))
     }
 
     /// What reads the objects, to be spawned.
@@ -241,7 +274,7 @@ impl Parts {
         updates: mpsc::Sender<Update>,
     ) -> Result<BoxFuture<'static, ()>> {
         if let Some(client) = self.client.clone() {
-            let server = Kubernetes::new(client, self.context());
+            let server = Kubernetes::new(client, self.context(), self.observed.clone());
             return Ok(kubernetes::run(server, updates).boxed());
         }
         info!(directory = %config.directory.display(), "objects come from a directory");
@@ -347,17 +380,25 @@ impl Parts {
         let mut reporting = true;
         loop {
             tokio::select! {
-                            update = source.recv() => match update {
-                                Some(update) => engine.update(update),
-                                None => return,
-                            },
-            n = reports.recv_many(&mut batch, 256), if reporting => {
-                                reporting = n > 0;
-                                self.intake.take(&mut engine, std::mem::take(&mut batch)).await;
-                            }
-                            () = self.intake.due() => self.intake.fall_silent(&mut engine),
-                            () = engine.due() => engine.advance(),
-                        }
+                update = source.recv() => match update {
+                    Some(update) => engine.update(update),
+                    None => return,
+                },
+                n = reports.recv_many(&mut batch, 256), if reporting => {
+                    reporting = n > 0;
+                    self.intake.take(&mut engine, std::mem::take(&mut batch)).await;
+                }
+                () = self.intake.due() => self.intake.fall_silent(&mut engine),
+                () = engine.due() => engine.advance(),
+            }
         }
     }
+}
+
+/// The name of this replica: of its pod, or of the machine.
+fn replica() -> String {
+    let named = |variable| std::env::var(variable).ok().filter(|name| !name.is_empty());
+    let machine = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = named("POD_NAME").or_else(machine).unwrap_or_default();
+    name.trim().chars().take(200).collect()
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+use crate::kubernetes::waypoints::options::Options;
 use crate::limits;
 
 /// The control plane.
@@ -109,6 +110,11 @@ pub struct Config {
     #[arg(long, env = "NODE_GRACE", default_value = "30s", value_parser = duration)]
     pub node_grace: Duration,
 
+    /// How waypoints of a cluster are made.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub waypoints: Options,
+
     /// A discovery stream is ended at this age; the proxy comes back with what it holds.
     #[arg(long, env = "MAX_STREAM_AGE", default_value = "30m", value_parser = duration)]
     pub max_stream_age: Duration,
@@ -161,6 +167,7 @@ impl Config {
             certificate_life: 24 * hour,
             max_certificate_life: 24 * hour,
             credential_life: hour,
+            waypoints: Options::default(),
             node_grace: limits::NODE_GRACE,
             max_stream_age: hour / 2,
             subscriber_patience: hour / 60,

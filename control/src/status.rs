@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 pub use writer::write;
 
+use crate::kubernetes::touched::Touched;
 use crate::model::object::ObjectRef;
 use crate::source::Problem;
 
@@ -58,17 +59,35 @@ pub struct Report {
 pub struct Board {
     report: Arc<RwLock<Report>>,
     changed: watch::Sender<u64>,
+    /// Who else writes what is here, and where.
+    touched: Option<Touched>,
 }
 
 impl Default for Board {
     fn default() -> Self {
-        Self { report: Arc::default(), changed: watch::Sender::new(0) }
+        Self { report: Arc::default(), changed: watch::Sender::new(0), touched: None }
     }
 }
 
 impl Board {
+    /// A board whose changes `touched` hears of.
+    pub fn telling(touched: Touched) -> Self {
+        Self { touched: Some(touched), ..Self::default() }
+    }
+
+    /// The conditions of an object.
+    pub fn conditions(&self, object: &ObjectRef) -> Vec<Condition> {
+        let report = crate::sync::read(&self.report);
+        report.objects.get(&object.to_string()).cloned().unwrap_or_default()
+    }
+
     /// Sets the conditions of an object; none removes it.
     pub fn set(&self, object: &ObjectRef, conditions: Vec<Condition>) {
+        if let Some(touched) =
+            self.touched.as_ref().filter(|_| self.conditions(object) != conditions)
+        {
+            touched.touch(object);
+        }
         self.edit(|report| {
             if conditions.is_empty() {
                 report.objects.remove(&object.to_string());
@@ -84,11 +103,19 @@ impl Board {
             report.problems = problems;
             report.synced |= synced;
         });
+        if let Some(touched) = &self.touched {
+            touched.ring();
+        }
     }
 
     /// A copy of everything.
     pub fn report(&self) -> Report {
         crate::sync::read(&self.report).clone()
+    }
+
+    /// What is not taken as written.
+    pub fn problems(&self) -> Vec<Problem> {
+        crate::sync::read(&self.report).problems.clone()
     }
 
     /// Whether there is a state to serve.

@@ -5,6 +5,7 @@
 //! - [`waypoint`]: who goes through which waypoint; [`guard`]: what keeps others out
 //! - [`authorization`]: AuthorizationPolicy; [`peer`]: PeerAuthentication
 //! - [`node_pod`]: what a node hears of its pods
+//! - [`namespace`]: conditions of namespaces
 //! - [`gateway`], [`route`]: conditions of the Gateway API's objects; [`backend`]: what a route
 //!   refers to
 
@@ -13,6 +14,7 @@ pub mod backend;
 pub mod gateway;
 pub mod guard;
 pub mod membership;
+pub mod namespace;
 pub mod node_pod;
 pub mod peer;
 pub mod route;
@@ -103,6 +105,7 @@ pub fn derive(world: &World, dirty: &Dirty) -> Derived {
             waypoint::route::add(world, key, &mut derived);
             derived
         }
+        Dirty::Namespace(name) => namespace::derive(world, name),
         Dirty::Providers => waypoint::provider::derive(world),
     }
 }

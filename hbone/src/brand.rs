@@ -32,6 +32,12 @@ pub const WAYPOINT_CONTROLLER: &str = "ambit.dev/waypoint";
 /// On a Gateway of [`WAYPOINT_CLASS`]: how many instances run, 1 to 16; 2 without it.
 pub const WAYPOINT_REPLICAS: &str = "ambit.dev/replicas";
 
+/// On a Namespace: the name of a waypoint that is made in it and serves it, in a cluster.
+pub const NAMESPACE_WAYPOINT: &str = "ambit.dev/waypoint";
+
+/// On a Gateway that was made for [`NAMESPACE_WAYPOINT`]: `true`; it goes with that label.
+pub const MADE_FOR_NAMESPACE: &str = "ambit.dev/made-for-namespace";
+
 /// On a Node: blocks of addresses, separated by commas, that Ambit alone gives to waypoints
 /// there, such as `10.1.0.240/28,fd00:1::f0/124`. The network routes them to the node.
 pub const WAYPOINT_ADDRESSES: &str = "ambit.dev/waypoint-addresses";

@@ -114,6 +114,9 @@ pub struct GatewaySpec {
     pub gateway_class_name: String,
     /// At least one.
     pub listeners: Vec<Listener>,
+    /// What is made for it bears this; [`crate::kubernetes::waypoints`] reads it.
+    #[serde(default)]
+    pub infrastructure: serde_json::Value,
 }
 
 /// A listener of a Gateway.

@@ -24,7 +24,7 @@ use crate::sync;
 
 /// How long an accepted token is not asked about again. A pod that goes is refused at once all
 /// the same.
-const REMEMBERED: Duration = Duration::from_secs(60);
+const REMEMBERED: Duration = Duration::from_mins(1);
 
 /// How long the API server may take.
 const PATIENCE: Duration = Duration::from_secs(5);

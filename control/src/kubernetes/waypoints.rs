@@ -1,12 +1,21 @@
 //! Waypoints on demand in a cluster: what a Gateway asks for becomes objects of the API server.
 //!
+//! - [`options`]: what the operator sets
+//! - [`controller`]: follows Gateways; [`namespaces`]: follows labels of namespaces
+//! - [`children`]: what is there; [`apply`]: makes the rest; [`outcome`]: what became of it
 //! - [`asked`]: the Gateway as far as it matters here
 //! - [`overlay`]: what its owner changes of the objects
 //! - [`render`]: the objects; [`pod`]: what runs; [`restricted`]: what an overlay may not do
 //!
 //! docs/wire.md, "Waypoints on demand".
 
+mod apply;
 pub mod asked;
+mod children;
+pub mod controller;
+pub mod namespaces;
+pub mod options;
+pub mod outcome;
 pub mod overlay;
 pub mod pod;
 pub mod render;

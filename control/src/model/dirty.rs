@@ -31,6 +31,8 @@ pub enum Dirty {
     Gateway(Key),
     /// A route's condition.
     Route(Key),
+    /// A namespace's condition.
+    Namespace(String),
     /// The external authorizers of the mesh configuration.
     Providers,
 }
@@ -48,8 +50,10 @@ pub fn dirtied_by(world: &World, name: &ObjectRef, out: &mut BTreeSet<Dirty>) {
         Kind::HTTPRoute => drop(out.insert(Dirty::Route(key))),
         Kind::ReferenceGrant => grant(world, &key.namespace, out),
         Kind::MeshConfig => everything(world, out),
+        // Its pods and services look it up by name.
+        Kind::Namespace => drop(out.insert(Dirty::Namespace(key.name))),
         // Only looked up by name.
-        Kind::Namespace | Kind::Node | Kind::ServiceAccount | Kind::GatewayClass => {}
+        Kind::Node | Kind::ServiceAccount | Kind::GatewayClass => {}
     }
 }
 
@@ -160,7 +164,8 @@ type Make = fn(Key) -> Dirty;
 fn everything(world: &World, out: &mut BTreeSet<Dirty>) {
     out.insert(Dirty::Strict);
     out.insert(Dirty::Providers);
-    let kinds: [(Kind, Make); 7] = [
+    let kinds: [(Kind, Make); 8] = [
+        (Kind::Namespace, |key| Dirty::Namespace(key.name)),
         (Kind::Pod, Dirty::Pod),
         (Kind::EndpointSlice, Dirty::Slice),
         (Kind::Service, Dirty::Service),

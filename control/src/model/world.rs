@@ -23,6 +23,8 @@ pub struct Site {
     pub system_namespace: String,
     /// What follows `<service>.<namespace>.svc.`.
     pub domain: String,
+    /// It is a cluster of Kubernetes, which runs the pods.
+    pub kubernetes: bool,
 }
 
 /// The desired state.

@@ -319,6 +319,7 @@ impl<'a> Reading<'a> {
                 object,
                 field: note.field,
                 message: note.message,
+                refused: false,
             });
         }
     }

@@ -6,7 +6,7 @@
 //! definition is not installed, counts as empty and is asked for again and again.
 
 mod held;
-mod kinds;
+pub(crate) mod kinds;
 
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use self::held::Held;
 use self::kinds::Watched;
 use super::Update;
 use super::read::Context;
+use crate::kubernetes::observed::Observed;
 
 /// Changes that come this close together are one update.
 const GATHER: Duration = Duration::from_millis(20);
@@ -39,12 +40,13 @@ const UNKNOWN: Duration = Duration::from_secs(30);
 pub struct Kubernetes {
     client: Client,
     context: Context,
+    observed: Observed,
 }
 
 impl Kubernetes {
-    /// Reads through `client`.
-    pub fn new(client: Client, context: Context) -> Self {
-        Self { client, context }
+    /// Reads through `client`, and notes in `observed` what writers need.
+    pub fn new(client: Client, context: Context, observed: Observed) -> Self {
+        Self { client, context, observed }
     }
 
     fn watch(&self, watched: Watched) -> BoxStream<'static, (Watched, Item)> {
@@ -62,7 +64,7 @@ type Item = Result<Event<DynamicObject>, watcher::Error>;
 /// Watches until `updates` is closed: first everything, once each kind is known, then every
 /// change.
 pub async fn run(source: Kubernetes, updates: mpsc::Sender<Update>) {
-    let mut held = Held::new(source.context.clone());
+    let mut held = Held::new(source.context.clone(), source.observed.clone());
     let mut events = select_all(kinds::ALL.into_iter().map(|kind| source.watch(kind)));
     loop {
         let first = tokio::select! {
@@ -97,12 +99,12 @@ pub async fn run(source: Kubernetes, updates: mpsc::Sender<Update>) {
 fn take(held: &mut Held, (watched, item): (Watched, Item)) {
     match item {
         Ok(Event::Init) => held.list_begins(watched),
-        Ok(Event::InitApply(object)) => held.listed(watched, object),
+        Ok(Event::InitApply(object)) => held.listed(watched, &object),
         Ok(Event::InitDone) => {
             debug!(kind = %watched, "listed");
             held.list_is_complete(watched);
         }
-        Ok(Event::Apply(object)) => held.apply(watched, object),
+        Ok(Event::Apply(object)) => held.apply(watched, &object),
         Ok(Event::Delete(object)) => {
             let (name, namespace) = (object.name(), object.namespace());
             held.delete(

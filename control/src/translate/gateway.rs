@@ -61,6 +61,9 @@ fn programmed(world: &World, gateway: &Gateway) -> Condition {
     let pods: Vec<&Pod> = world.pods_in(&key.namespace).filter(of_gateway).collect();
     let ready = pods.iter().filter(|pod| is_ready(world, pod)).count();
     let condition = |status, reason, message| Condition::new("Programmed", status, reason, message);
+    if pods.is_empty() && world.site.kubernetes {
+        return condition(false, "Pending", "its Deployment has no pod yet".to_owned());
+    }
     if pods.is_empty() {
         let message = format!(
             "no node takes it; write annotation {} with a free address on a Node",
@@ -68,8 +71,11 @@ fn programmed(world: &World, gateway: &Gateway) -> Condition {
         );
         return condition(false, "NoResources", message);
     }
-    let nodes: Vec<&str> = pods.iter().map(|pod| pod.node.as_str()).collect();
-    let message = format!("{ready} of {} instances ready, on {}", pods.len(), nodes.join(", "));
+    // A pod that is not scheduled yet is on none.
+    let nodes = pods.iter().map(|pod| pod.node.as_str()).filter(|node| !node.is_empty());
+    let nodes: Vec<&str> = nodes.collect();
+    let place = if nodes.is_empty() { "no node yet".to_owned() } else { nodes.join(", ") };
+    let message = format!("{ready} of {} instances ready, on {place}", pods.len());
     let reason = if ready > 0 { "Programmed" } else { "Pending" };
     condition(ready > 0, reason, message)
 }

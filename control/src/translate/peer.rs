@@ -8,8 +8,9 @@ use hbone::wire::pb::istio::security::string_match::MatchType;
 use prost::Message;
 
 use super::{Derived, Family, Resource};
-use crate::model::object::{Key, MtlsMode, PeerAuthentication, Pod};
+use crate::model::object::{Key, Kind, MtlsMode, ObjectRef, PeerAuthentication, Pod};
 use crate::model::world::{World, selects};
+use crate::status::Condition;
 
 const STRICT: &str = "istio_converted_static_strict";
 
@@ -28,10 +29,25 @@ pub fn derive_strict(world: &World) -> Derived {
 pub fn derive(world: &World, key: &Key) -> Derived {
     let mut derived = Derived::default();
     let Some(peer) = world.peer(key) else { return derived };
+    let name = ObjectRef::new(Kind::PeerAuthentication, &key.namespace, &key.name);
+    derived.conditions.push((name, vec![accepted(world, peer)]));
     if let Need::Own(rules) = need(world, peer) {
         derived.resources.push(policy(&converted_key(key), rules));
     }
     derived
+}
+
+/// Who enforces it, and what of it nobody does.
+fn accepted(world: &World, peer: &PeerAuthentication) -> Condition {
+    let ignored =
+        if peer.selector.is_some() && peer.meta.key.namespace == world.mesh().root_namespace {
+            "spec.selector has no meaning in the root namespace; write it in the pods' own"
+        } else if peer.selector.is_none() && !peer.ports.is_empty() {
+            "spec.portLevelMtls needs a spec.selector; without one it has no effect"
+        } else {
+            return Condition::new("ZtunnelAccepted", true, "Accepted", "enforced as written");
+        };
+    Condition::new("ZtunnelAccepted", false, "UnsupportedValue", ignored)
 }
 
 /// The name of the policy that applies to a pod, if any.

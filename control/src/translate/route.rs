@@ -11,24 +11,63 @@ use crate::status::Condition;
 pub fn derive(world: &World, key: &Key) -> Derived {
     let mut derived = Derived::default();
     let Some(route) = world.route(key) else { return derived };
-    let parents: Vec<String> = route
-        .spec
-        .parent_refs
-        .iter()
-        .enumerate()
-        .filter_map(|(i, parent)| missing_parent(world, key, i, parent, &mut derived))
-        .collect();
-    let backends = bad_backends(world, key, route, &mut derived);
-    // The first one's reason, as there is one for all.
-    let reason = backends.first().map_or("ResolvedRefs", |(reason, _)| reason);
-    let backends: Vec<String> = backends.into_iter().map(|(_, problem)| problem).collect();
+    let parents: Vec<String> =
+        parents(world, key, &route.spec.parent_refs, &mut derived).into_iter().flatten().collect();
     let conditions = vec![
         condition("Accepted", "Accepted", "NoMatchingParent", &parents),
-        condition("ResolvedRefs", "ResolvedRefs", reason, &backends),
+        resolved_refs(world, key, route, &mut derived),
     ];
     let name = ObjectRef::new(Kind::HTTPRoute, &key.namespace, &key.name);
     derived.conditions.push((name, conditions));
     derived
+}
+
+/// What is wrong with each of a route's parents.
+fn parents(
+    world: &World,
+    key: &Key,
+    parents: &[ParentRef],
+    derived: &mut Derived,
+) -> Vec<Option<String>> {
+    let parents = parents.iter().enumerate();
+    parents.map(|(i, parent)| missing_parent(world, key, i, parent, derived)).collect()
+}
+
+/// The conditions of a route for each of its parents that are ours to judge: Services, and
+/// Gateways for which `serves` says so.
+pub fn by_parent(
+    world: &World,
+    key: &Key,
+    serves: impl Fn(&Key) -> bool,
+) -> Vec<(ParentRef, Vec<Condition>)> {
+    let mut derived = Derived::default();
+    let Some(route) = world.route(key) else { return Vec::new() };
+    let refs = &route.spec.parent_refs;
+    let problems = parents(world, key, refs, &mut derived);
+    let resolved = resolved_refs(world, key, route, &mut derived);
+    let is_ours = |parent: &ParentRef| match parent.kind.as_deref().unwrap_or("Gateway") {
+        "Service" => matches!(parent.group.as_deref().unwrap_or_default(), "" | "core"),
+        "Gateway" => {
+            let namespace = parent.namespace.as_deref().unwrap_or(&key.namespace);
+            serves(&Key::new(namespace, &parent.name))
+        }
+        _ => false,
+    };
+    let judged = refs.iter().zip(problems).filter(|(parent, _)| is_ours(parent));
+    let conditions = |problem: Option<String>| {
+        let problems: Vec<String> = problem.into_iter().collect();
+        let accepted = condition("Accepted", "Accepted", "NoMatchingParent", &problems);
+        vec![accepted, resolved.clone()]
+    };
+    judged.map(|(parent, problem)| (parent.clone(), conditions(problem))).collect()
+}
+
+fn resolved_refs(world: &World, key: &Key, route: &HttpRoute, derived: &mut Derived) -> Condition {
+    let backends = bad_backends(world, key, route, derived);
+    // The first one's reason, as there is one for all.
+    let reason = backends.first().map_or("ResolvedRefs", |(reason, _)| reason);
+    let backends: Vec<String> = backends.into_iter().map(|(_, problem)| problem).collect();
+    condition("ResolvedRefs", "ResolvedRefs", reason, &backends)
 }
 
 fn condition(kind: &str, good: &str, bad: &str, problems: &[String]) -> Condition {

@@ -172,7 +172,7 @@ fn ingress(world: &World, service: &Service) -> bool {
 }
 
 /// Whether a wanted waypoint is used, and what is wrong with it.
-fn bound_condition(binding: &Binding) -> Option<Condition> {
+pub(super) fn bound_condition(binding: &Binding) -> Option<Condition> {
     let condition = |status, reason, message: String| {
         Some(Condition::new("istio.io/WaypointBound", status, reason, message))
     };

@@ -53,6 +53,7 @@ pub(crate) fn world(yaml: &str) -> World {
         network: String::new(),
         system_namespace: "istio-system".to_owned(),
         domain: "cluster.local".to_owned(),
+        kubernetes: false,
     };
     let mut world = World::new(site);
     let context = Context { mesh_config: Key::new("istio-system", "istio") };

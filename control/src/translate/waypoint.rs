@@ -22,10 +22,11 @@ use hbone::wire::pb::istio::workload::{GatewayAddress, NamespacedHostname, Weigh
 
 use super::membership::hostname;
 use crate::api::gateway::{Gateway, Listener};
-use crate::model::object::{Key, Kind, Meta, ObjectRef, Pod, Service, boolean};
+use crate::model::object::{Key, Kind, Meta, Namespace, ObjectRef, Pod, Service, boolean};
 use crate::model::world::World;
 
-const USE: &str = "istio.io/use-waypoint";
+/// The label that binds to a waypoint.
+pub const USE: &str = "istio.io/use-waypoint";
 const USE_NAMESPACE: &str = "istio.io/use-waypoint-namespace";
 const CANARY: &str = "istio.io/use-waypoint-canary";
 const CANARY_NAMESPACE: &str = "istio.io/use-waypoint-canary-namespace";
@@ -110,6 +111,12 @@ pub fn of_pod(world: &World, pod: &Pod, looked_at: &mut LookedAt) -> Binding {
         return Binding::None;
     }
     resolve(world, &pod.meta, Traffic::Workload, looked_at)
+}
+
+/// The waypoint that the services of a namespace inherit.
+pub fn of_namespace(world: &World, namespace: &Namespace, looked_at: &mut LookedAt) -> Binding {
+    let meta = Meta { key: Key::new(&namespace.meta.key.name, ""), ..Meta::default() };
+    resolve(world, &meta, Traffic::Service, looked_at)
 }
 
 /// Whether a pod's own label ends the search.

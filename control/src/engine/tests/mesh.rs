@@ -30,6 +30,7 @@ impl Mesh {
             network: String::new(),
             system_namespace: "istio-system".to_owned(),
             domain: "cluster.local".to_owned(),
+            kubernetes: false,
         };
         let (tables, board) = (Tables::default(), Board::default());
         let world = Arc::new(RwLock::new(World::new(site)));

@@ -190,7 +190,11 @@ pub fn labels(object: &Value) -> Map {
 pub fn contains(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
         (Value::Object(found), Value::Object(wanted)) => {
-            wanted.iter().all(|(key, value)| found.get(key).is_some_and(|f| contains(f, value)))
+            wanted.iter().all(|(key, value)| match found.get(key) {
+                Some(found) => contains(found, value),
+                // The server does not keep what is empty.
+                None => value.as_object().is_some_and(serde_json::Map::is_empty),
+            })
         }
         (Value::Array(found), Value::Array(wanted)) => {
             found.len() == wanted.len() && found.iter().zip(wanted).all(|(f, w)| contains(f, w))

@@ -103,7 +103,7 @@ fn an_object_makes_dirty_what_depends_on_it_and_nothing_else() {
         ("a route", Kind::HTTPRoute, "shop", "r", vec!["Route(shop/r)"]),
         ("a Gateway", Kind::Gateway, "shop", "gate", vec!["Gateway(shop/gate)"]),
         ("a node is only looked up", Kind::Node, "", "n", vec![]),
-        ("a namespace too", Kind::Namespace, "", "shop", vec![]),
+        ("a namespace", Kind::Namespace, "", "shop", vec!["Namespace(\"shop\")"]),
         ("a class too", Kind::GatewayClass, "", "c", vec![]),
     ] {
         assert_eq!(dirtied(kind, namespace, name), want, "{case}");

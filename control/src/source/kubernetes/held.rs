@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::UNKNOWN;
 use super::kinds::{ALL, Watched};
+use crate::kubernetes::observed::Observed;
 use crate::limits;
 use crate::model::object::{Kind, Object, ObjectRef};
 use crate::source::read::{Context, IGNORED, identify, read};
@@ -28,6 +29,7 @@ struct Progress {
 #[derive(Debug)]
 pub(super) struct Held {
     context: Context,
+    observed: Observed,
     objects: BTreeMap<ObjectRef, Object>,
     problems: BTreeMap<ObjectRef, Vec<Problem>>,
     progress: BTreeMap<Kind, Progress>,
@@ -37,9 +39,10 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(context: Context) -> Self {
+    pub(super) fn new(context: Context, observed: Observed) -> Self {
         Self {
             context,
+            observed,
             objects: BTreeMap::new(),
             problems: BTreeMap::new(),
             progress: ALL.iter().map(|watched| (watched.kind, Progress::default())).collect(),
@@ -77,7 +80,7 @@ impl Held {
     }
 
     /// An object of a list.
-    pub(super) fn listed(&mut self, watched: Watched, object: DynamicObject) {
+    pub(super) fn listed(&mut self, watched: Watched, object: &DynamicObject) {
         if let Some(name) = self.take(watched, object) {
             self.progress(watched).list.insert(name);
         }
@@ -117,7 +120,7 @@ impl Held {
     }
 
     /// An object that is new or different.
-    pub(super) fn apply(&mut self, watched: Watched, object: DynamicObject) {
+    pub(super) fn apply(&mut self, watched: Watched, object: &DynamicObject) {
         self.take(watched, object);
     }
 
@@ -128,15 +131,17 @@ impl Held {
 
     fn remove(&mut self, name: &ObjectRef) {
         self.told &= self.problems.remove(name).is_none();
+        self.observed.forget(name);
         if self.objects.remove(name).is_some() {
             self.changes.insert(name.clone(), None);
         }
     }
 
     /// Reads an object. One that cannot be read keeps its last good version.
-    fn take(&mut self, watched: Watched, object: DynamicObject) -> Option<ObjectRef> {
+    fn take(&mut self, watched: Watched, object: &DynamicObject) -> Option<ObjectRef> {
         let value = value_of(watched, object);
         let name = identify(&value, &self.context)?;
+        self.observed.see(&name, object);
         let problem = |field: &str, message: String| Problem {
             object: name.to_string(),
             field: field.to_owned(),
@@ -156,7 +161,7 @@ impl Held {
             }
             Err(error) => {
                 let message = format!("{error}; its last good version stays in force");
-                vec![problem(error.path(), message)]
+                vec![Problem { refused: true, ..problem(error.path(), message) }]
             }
         };
         self.note(&name, problems);
@@ -174,7 +179,7 @@ impl Held {
 }
 
 /// The object as JSON, with what items of a list lack and without what controllers say of it.
-fn value_of(watched: Watched, object: DynamicObject) -> Value {
+fn value_of(watched: Watched, object: &DynamicObject) -> Value {
     let (version, kind) = watched.version_and_kind();
     let mut value = serde_json::to_value(object).unwrap_or_default();
     if let Some(map) = value.as_object_mut() {

@@ -10,9 +10,9 @@ use crate::source::read::Context;
 
 /// One watched kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Watched {
+pub(crate) struct Watched {
     /// The model's kind.
-    pub(super) kind: Kind,
+    pub(crate) kind: Kind,
     group: &'static str,
     version: &'static str,
     name: &'static str,
@@ -27,7 +27,7 @@ const GATEWAY: &str = "gateway.networking.k8s.io";
 const SECURITY: &str = "security.istio.io";
 
 /// All of them.
-pub(super) const ALL: [Watched; 13] = [
+pub(crate) const ALL: [Watched; 13] = [
     of(Kind::Namespace, "", "Namespace", "namespaces"),
     of(Kind::Node, "", "Node", "nodes"),
     of(Kind::Pod, "", "Pod", "pods"),
@@ -47,8 +47,14 @@ pub(super) const ALL: [Watched; 13] = [
     of(Kind::MeshConfig, "", "ConfigMap", "configmaps"),
 ];
 
+/// The watched kind of a kind of the model.
+pub(crate) fn of_kind(kind: Kind) -> Option<Watched> {
+    ALL.into_iter().find(|watched| watched.kind == kind)
+}
+
 impl Watched {
-    fn resource(self) -> ApiResource {
+    /// Where the API server has it.
+    pub(crate) fn resource(self) -> ApiResource {
         let gvk = GroupVersionKind::gvk(self.group, self.version, self.name);
         ApiResource::from_gvk_with_plural(&gvk, self.plural)
     }
@@ -76,7 +82,7 @@ impl Watched {
     }
 
     /// `apiVersion` and `kind`, which items of a list lack.
-    pub(super) fn version_and_kind(self) -> (String, &'static str) {
+    pub(crate) fn version_and_kind(self) -> (String, &'static str) {
         let version = self.version;
         let version = match self.group {
             "" => version.to_owned(),

@@ -137,7 +137,7 @@ fn listeners_become_ports_with_names_that_a_service_may_have() {
 
 #[test]
 fn what_others_add_to_an_object_is_no_drift_and_what_they_change_is() {
-    let wanted = serde_json::json!({"spec": {"a": 1, "list": [{"name": "x", "v": 1}]}});
+    let wanted = serde_json::json!({"spec": {"a": 1, "list": [{"name": "x", "v": 1}], "none": {}}});
     let found = |text: &str| document::parse(text).expect("YAML");
     for (text, same) in [
         ("{spec: {a: 1, list: [{name: x, v: 1}]}}", true),

@@ -26,7 +26,8 @@ fn name(name: &str) -> ObjectRef {
 
 /// Everything was listed and found empty.
 fn empty() -> Held {
-    let mut held = Held::new(Context { mesh_config: Key::new("istio-system", "istio") });
+    let mut held =
+        Held::new(Context { mesh_config: Key::new("istio-system", "istio") }, Observed::default());
     assert!(held.update().is_none());
     for watched in ALL {
         held.list_begins(watched);
@@ -46,7 +47,8 @@ fn changed(held: &mut Held) -> Vec<String> {
 
 #[test]
 fn nothing_is_told_before_every_kind_is_known() {
-    let mut held = Held::new(Context { mesh_config: Key::new("istio-system", "istio") });
+    let mut held =
+        Held::new(Context { mesh_config: Key::new("istio-system", "istio") }, Observed::default());
     let (last, others) = ALL.split_last().expect("kinds");
     for watched in others {
         held.list_begins(*watched);
@@ -62,14 +64,14 @@ fn a_new_list_changes_only_what_differs_and_only_when_it_is_complete() {
     let (mut held, services) = (empty(), watched(Kind::Service));
     held.list_begins(services);
     for name in ["a", "b", "c"] {
-        held.listed(services, service(name, 80));
+        held.listed(services, &service(name, 80));
     }
     held.list_is_complete(services);
     assert_eq!(changed(&mut held), ["+a", "+b", "+c"]);
     // The watch was lost: b has changed and c is gone.
     held.list_begins(services);
-    held.listed(services, service("a", 80));
-    held.listed(services, service("b", 81));
+    held.listed(services, &service("a", 80));
+    held.listed(services, &service("b", 81));
     assert_eq!(changed(&mut held), ["+b"], "nothing is gone before the list is complete");
     held.list_is_complete(services);
     assert_eq!(changed(&mut held), ["-c"]);
@@ -78,14 +80,14 @@ fn a_new_list_changes_only_what_differs_and_only_when_it_is_complete() {
 #[test]
 fn a_list_that_breaks_takes_nothing_away() {
     let (mut held, services) = (empty(), watched(Kind::Service));
-    held.apply(services, service("a", 80));
-    held.apply(services, service("b", 80));
+    held.apply(services, &service("a", 80));
+    held.apply(services, &service("b", 80));
     assert_eq!(changed(&mut held), ["+a", "+b"]);
     held.list_begins(services);
-    held.listed(services, service("a", 80));
+    held.listed(services, &service("a", 80));
     held.list_begins(services);
-    held.listed(services, service("b", 80));
-    held.listed(services, service("a", 80));
+    held.listed(services, &service("b", 80));
+    held.listed(services, &service("a", 80));
     held.list_is_complete(services);
     assert!(changed(&mut held).is_empty());
 }
@@ -93,18 +95,18 @@ fn a_list_that_breaks_takes_nothing_away() {
 #[test]
 fn an_object_that_cannot_be_read_keeps_its_last_good_version_and_is_told() {
     let (mut held, services) = (empty(), watched(Kind::Service));
-    held.apply(services, service("a", 80));
+    held.apply(services, &service("a", 80));
     changed(&mut held);
     let wrong = json!({
         "metadata": {"name": "a", "namespace": "shop"}, "spec": {"ports": "many"},
     });
-    held.apply(services, object(wrong));
+    held.apply(services, &object(wrong));
     let update = held.update().expect("a problem");
     assert!(update.changes.is_empty());
     let problem = update.problems.first().expect("a problem");
     assert_eq!((problem.object.as_str(), problem.field.as_str()), ("Service shop/a", "spec.ports"));
     assert!(problem.message.contains("last good version"), "{}", problem.message);
-    held.apply(services, service("a", 80));
+    held.apply(services, &service("a", 80));
     assert!(held.update().expect("the problem is over").problems.is_empty());
     held.delete(services, "shop", "a");
     assert_eq!(changed(&mut held), ["-a"]);
@@ -114,7 +116,7 @@ fn an_object_that_cannot_be_read_keeps_its_last_good_version_and_is_told() {
 #[test]
 fn a_definition_that_is_missing_for_a_moment_takes_nothing_away() {
     let (mut held, services) = (empty(), watched(Kind::Service));
-    held.apply(services, service("a", 80));
+    held.apply(services, &service("a", 80));
     changed(&mut held);
     let now = Instant::now();
     assert!(held.is_unknown(services, now));
@@ -132,7 +134,7 @@ fn what_controllers_say_of_a_route_is_no_mistake_of_its_author() {
         "spec": {"parentRefs": [{"group": "", "kind": "Service", "name": "web"}]},
         "status": {"parents": []},
     });
-    held.apply(routes, object(route));
+    held.apply(routes, &object(route));
     let update = held.update().expect("an object");
     assert!(update.problems.is_empty(), "{:?}", update.problems);
 }
@@ -144,13 +146,13 @@ fn fields_of_a_newer_server_are_no_mistakes_but_those_of_a_route_are() {
         "metadata": {"name": "a", "namespace": "shop"},
         "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80}], "ofTheFuture": true},
     });
-    held.apply(services, object(service));
+    held.apply(services, &object(service));
     assert!(held.update().expect("an object").problems.is_empty());
     let route = json!({
         "metadata": {"name": "a", "namespace": "shop"},
         "spec": {"parentRefs": [{"group": "", "kind": "Service", "name": "web"}], "sticky": true},
     });
-    held.apply(watched(Kind::HTTPRoute), object(route));
+    held.apply(watched(Kind::HTTPRoute), &object(route));
     let update = held.update().expect("an object");
     assert_eq!(update.problems.first().expect("a note").field, "spec.sticky");
 }
@@ -165,7 +167,7 @@ fn a_grant_is_read_in_the_version_that_every_definition_has() {
             "to": [{"group": "", "kind": "Service"}],
         },
     });
-    held.apply(grants, object(grant));
+    held.apply(grants, &object(grant));
     let update = held.update().expect("an object");
     let Some((_, Some(Object::ReferenceGrant(grant)))) = update.changes.first() else {
         panic!("no grant: {update:?}")

@@ -77,6 +77,19 @@ impl Directory {
         }
     }
 
+    /// Whether `address` is known with another waypoint.
+    pub fn rebinds(&self, address: &Address) -> bool {
+        match address {
+            Address::Workload(new) => {
+                self.workloads.get(&new.uid).is_some_and(|old| old.waypoint != new.waypoint)
+            }
+            Address::Service(new) => {
+                let other = |old: &Arc<Service>| !waypoints(old).eq(waypoints(new));
+                self.services.get(&new.key).is_some_and(other)
+            }
+        }
+    }
+
     fn insert_workload(&mut self, workload: Arc<Workload>) {
         if let Some(old) = self.workloads.get(&workload.uid).cloned() {
             self.forget_addresses(&old);

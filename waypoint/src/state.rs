@@ -11,7 +11,8 @@ use tokio::sync::watch;
 
 use crate::config::snapshot::Snapshot;
 use crate::config::store::{Kind, Store};
-use crate::directory::Directory;
+use crate::directory::{Bound, Directory};
+use crate::inbound::Inbound;
 use crate::pipeline::World;
 
 /// The state of a waypoint: written by discovery, read by requests without a lock.
@@ -22,6 +23,7 @@ pub struct State {
     store: Mutex<Store>,
     interner: Mutex<Interner>,
     policy_changes: watch::Sender<u64>,
+    rebindings: watch::Sender<()>,
 }
 
 impl Default for State {
@@ -32,6 +34,7 @@ impl Default for State {
             store: Mutex::default(),
             interner: Mutex::default(),
             policy_changes: watch::Sender::new(0),
+            rebindings: watch::Sender::new(()),
         }
     }
 }
@@ -50,6 +53,22 @@ impl State {
     /// Tells of every change of policies: the generation of the snapshot that has it.
     pub fn policy_changes(&self) -> watch::Receiver<u64> {
         self.policy_changes.subscribe()
+    }
+
+    /// Completes when what `inbound` is addressed to is bound to this waypoint no longer, so that
+    /// its connection should end as soon as nothing runs on it. Cancel safe.
+    pub async fn left_by(&self, inbound: &Inbound) {
+        let mut rebindings = self.rebindings.subscribe();
+        loop {
+            let world = self.world();
+            let gateway = world.config.gateway.as_ref();
+            let now = gateway.map(|gateway| world.directory.again(&inbound.target, gateway));
+            if now.is_some_and(|now| !matches!(now, Ok((_, Bound::Here)))) {
+                return;
+            }
+            // The sender lives as long as we do.
+            let _ = rebindings.changed().await;
+        }
     }
 
     /// The workload of this waypoint itself.
@@ -98,9 +117,13 @@ impl State {
         let mut interner = self.interner.lock().unwrap_or_else(PoisonError::into_inner);
         let mut directory = Directory::clone(&self.directory.load());
         let mut rejected = Vec::new();
+        let mut rebound = !removed.is_empty();
         for resource in resources {
             match Address::decode(&resource.bytes, &mut interner) {
-                Ok(address) => directory.insert(address),
+                Ok(address) => {
+                    rebound |= directory.rebinds(&address);
+                    directory.insert(address);
+                }
                 Err(error) => {
                     rejected.push(Rejected { name: resource.name, error: error.to_string() });
                 }
@@ -110,6 +133,9 @@ impl State {
             directory.remove(name);
         }
         self.directory.store(Arc::new(directory));
+        if rebound {
+            self.rebindings.send_replace(());
+        }
         rejected
     }
 }

@@ -154,3 +154,67 @@ fn an_address_belongs_to_whoever_had_it_last() {
     directory.insert(workload(2, 3, &[]));
     assert!(directory.workload(ip(1).into()).is_none(), "it moved");
 }
+
+/// A Gateway that services name `NAME`.
+fn gateway(name: &str) -> Gateway {
+    Gateway {
+        namespace: "shop".into(),
+        name: name.into(),
+        addresses: vec![bound_to(name).destination],
+        trust_domains: Vec::new(),
+        forward_client_identity: false,
+    }
+}
+
+fn bound_to(name: &str) -> GatewayAddress {
+    let hostname = NamespacedHostname { namespace: "shop".into(), hostname: name.into() };
+    let destination = hbone::wire::workload::GatewayDestination::Hostname(hostname);
+    GatewayAddress { destination, port: 15008 }
+}
+
+/// The service `s1` with one port, bound to that waypoint.
+fn bound(waypoint: Option<&str>, port: u32) -> Address {
+    let waypoint = waypoint.map(|name| wire::GatewayAddress {
+        destination: Some(wire::gateway_address::Destination::Hostname(wire::NamespacedHostname {
+            namespace: "shop".to_owned(),
+            hostname: name.to_owned(),
+        })),
+        hbone_mtls_port: 15008,
+    });
+    address(wire::address::Type::Service(wire::Service {
+        name: "s1".to_owned(),
+        namespace: "shop".to_owned(),
+        hostname: "s1".to_owned(),
+        addresses: vec![wire::NetworkAddress { address: ip(1).to_vec(), ..Default::default() }],
+        ports: vec![wire::Port { service_port: port, target_port: port, ..Default::default() }],
+        waypoint,
+        ..Default::default()
+    }))
+}
+
+#[test]
+fn what_was_addressed_once_is_looked_up_again() {
+    let mut before = Directory::default();
+    before.insert(bound(Some("one"), 80));
+    let dialled = SocketAddr::from((ip(1), 80));
+    let target = before.target(dialled, &gateway("one")).expect("bound");
+    for (case, now, want, rebinds) in [
+        ("as before", Some(bound(Some("one"), 80)), Ok(Bound::Here), false),
+        ("another's", Some(bound(Some("two"), 80)), Err(NotServed::Elsewhere), true),
+        ("nobody's", Some(bound(None, 80)), Ok(Bound::Nowhere), true),
+        ("without that port", Some(bound(Some("one"), 81)), Err(NotServed::NoPort), false),
+        ("another service", Some(service(2, 1)), Err(NotServed::NoPort), false),
+        ("gone", None, Err(NotServed::Unknown), false),
+    ] {
+        let mut directory = before.clone();
+        assert_eq!(now.as_ref().is_some_and(|now| directory.rebinds(now)), rebinds, "{case}");
+        if !now.as_ref().is_some_and(|now| matches!(now, Address::Service(s) if &*s.name == "s1")) {
+            directory.remove("shop/s1");
+        }
+        if let Some(now) = now {
+            directory.insert(now);
+        }
+        let again = directory.again(&target, &gateway("one"));
+        assert_eq!(again.map(|(_, bound)| bound), want, "{case}");
+    }
+}

@@ -1,6 +1,7 @@
 //! HTTP/1.1 and HTTP/2 connections inside tunnels.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (guard, signals) = Guard::new(stream, first);
+    let left = left_by(&engine, &inbound);
     let leash = Leash::default();
     let of_connection = leash.clone();
     let service = service_fn(move |request| {
@@ -72,10 +74,17 @@ where
             biased;
             ended = connection.as_mut() => return ended,
             () = drain.begun() => connection.as_mut().graceful_shutdown(),
+            () = left => connection.as_mut().graceful_shutdown(),
         }
         connection.await
     };
     leash.until_cut(serving).await.unwrap_or(Ok(()))
+}
+
+/// Completes when the connection of `inbound` should end, since another way is right by now.
+fn left_by(engine: &Arc<Engine>, inbound: &Arc<Inbound>) -> impl Future<Output = ()> + use<> {
+    let (state, inbound) = (Arc::clone(&engine.state), Arc::clone(inbound));
+    async move { state.left_by(&inbound).await }
 }
 
 async fn one(
@@ -109,6 +118,7 @@ pub async fn http2<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let left = left_by(&engine, &inbound);
     let last = Arc::new(Notify::new());
     let tell = Arc::clone(&last);
     let service = service_fn(move |request| {
@@ -139,6 +149,7 @@ where
         biased;
         ended = connection.as_mut() => return ended,
         () = drain.begun() => connection.as_mut().graceful_shutdown(),
+        () = left => connection.as_mut().graceful_shutdown(),
         () = last.notified() => connection.as_mut().graceful_shutdown(),
     }
     connection.await

@@ -18,10 +18,10 @@ use crate::http1::{SOON, get};
 use crate::limits::patient;
 use crate::support::{Mesh1, VIP};
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone";
+pub(crate) const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone";
 
 /// Reads the head of each request and hands the connection over.
-fn heads(listener: TcpListener) -> mpsc::UnboundedReceiver<TcpStream> {
+pub(crate) fn heads(listener: TcpListener) -> mpsc::UnboundedReceiver<TcpStream> {
     let (send, connections) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Ok((mut tcp, _)) = listener.accept().await {
@@ -36,7 +36,7 @@ fn heads(listener: TcpListener) -> mpsc::UnboundedReceiver<TcpStream> {
 }
 
 /// Reads to the end of a tunnel, which comes.
-async fn rest(mut tunnel: Tunnel) -> String {
+pub(crate) async fn rest(mut tunnel: Tunnel) -> String {
     let mut got = Vec::new();
     let reading = async { while tunnel.read_buf(&mut got).await.is_ok_and(|n| n > 0) {} };
     let ended = timeout(SOON, reading).await;

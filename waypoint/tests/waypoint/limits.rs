@@ -77,9 +77,9 @@ impl Authorization for Engine {
     }
 }
 
-type Client = SendRequest<Empty<Bytes>>;
+pub(crate) type Client = SendRequest<Empty<Bytes>>;
 
-async fn client(mesh: &Mesh1, account: &str) -> Client {
+pub(crate) async fn client(mesh: &Mesh1, account: &str) -> Client {
     let tunnel = mesh.tunnel(account, VIP).await.expect("a tunnel");
     let shaken =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tunnel)).await;
@@ -89,7 +89,7 @@ async fn client(mesh: &Mesh1, account: &str) -> Client {
 }
 
 /// Sends a request, and gives the status of its answer when there is one.
-fn ask(client: &Client, answers: &mut JoinSet<StatusCode>) {
+pub(crate) fn ask(client: &Client, answers: &mut JoinSet<StatusCode>) {
     let mut client = client.clone();
     answers.spawn(async move {
         let request = Request::get("http://store/").body(Empty::new()).expect("a request");

@@ -4,10 +4,14 @@ use hbone::tunnel::Tunnel;
 use hbone::wire::pb::ambit::waypoint::v1 as pb;
 use hbone::wire::pb::istio::workload::AppProtocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use waypoint::config::store::Kind;
 
+use crate::drain::{ANSWER, heads, rest};
 use crate::http1::{SOON, application, deny, get, policy};
+use crate::limits::patient;
 use crate::support::{Mesh1, VIP, waypoint_address};
 use crate::trust::trust;
 
@@ -33,10 +37,12 @@ async fn ask(tunnel: &mut Tunnel) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// The connection has ended.
-async fn ended(tunnel: &mut Tunnel) -> bool {
-    let mut rest = Vec::new();
-    timeout(SOON, tunnel.read_to_end(&mut rest)).await.is_ok()
+/// Reads until `end` has come.
+async fn until(tunnel: &mut Tunnel, end: &[u8]) {
+    let mut read = Vec::new();
+    while !read.ends_with(end) {
+        read.push(timeout(SOON, tunnel.read_u8()).await.expect("in time").expect("a byte"));
+    }
 }
 
 /// A waypoint with the service `store`, and a tunnel of `account` on which requests are served.
@@ -81,34 +87,61 @@ async fn a_waypoint_without_its_gateway_refuses() {
 }
 
 #[tokio::test]
-async fn what_another_waypoint_guards_now_is_refused() {
-    let (mesh, mut tunnel) = open("web").await;
-    let elsewhere = Some(waypoint_address("another"));
-    mesh.bound_service("store", VIP.ip(), AppProtocol::Http11, elsewhere);
-    let answer = ask(&mut tunnel).await;
-    assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
-    assert!(answer.contains("bound to another waypoint"), "{answer}");
-    assert!(ended(&mut tunnel).await, "the client's next connection goes the other way");
-    assert!(mesh.tunnel("web", VIP).await.is_err(), "and no new one comes");
+async fn a_connection_ends_with_its_request_when_another_way_is_right() {
+    for (case, waypoint) in [("another's", Some(waypoint_address("another"))), ("nobody's", None)] {
+        let mesh = Mesh1::start().await;
+        mesh.service("store", VIP.ip(), AppProtocol::Http11);
+        let mut applications = heads(mesh.pod("store").await.take());
+        let mut running = mesh.tunnel("web", VIP).await.expect("a tunnel");
+        running.write_all(get("/", "").as_bytes()).await.expect("sent");
+        let first = timeout(SOON, applications.recv()).await.expect("in time");
+        let mut application = first.expect("a request");
+        let mut idle = mesh.tunnel("web", VIP).await.expect("a tunnel");
+        idle.write_all(get("/", "").as_bytes()).await.expect("sent");
+        let second = timeout(SOON, applications.recv()).await.expect("in time");
+        second.expect("a request").write_all(ANSWER).await.expect("open");
+        until(&mut idle, b"done").await;
+
+        mesh.bound_service("store", VIP.ip(), AppProtocol::Http11, waypoint);
+        assert_eq!(rest(idle).await, "", "{case}: one between two requests ends at once");
+        application.write_all(ANSWER).await.expect("open");
+        let answer = rest(running).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{case}: no request is lost: {answer}");
+        assert!(answer.to_ascii_lowercase().contains("connection: close\r\n"), "{case}: {answer}");
+        assert!(mesh.tunnel("web", VIP).await.is_err(), "{case}: and no new one comes");
+    }
 }
 
 #[tokio::test]
-async fn what_no_waypoint_guards_any_longer_is_served_and_the_connection_ends() {
-    let (mesh, mut tunnel) = open("web").await;
-    mesh.bound_service("store", VIP.ip(), AppProtocol::Http11, None);
-    let answer = ask(&mut tunnel).await;
-    assert!(answer.starts_with("HTTP/1.1 200 "), "no request is lost: {answer}");
-    assert!(answer.to_ascii_lowercase().contains("connection: close\r\n"), "{answer}");
-    assert!(ended(&mut tunnel).await, "the client's next connection goes straight");
-}
-
-#[tokio::test]
-async fn a_service_that_is_gone_is_refused() {
-    let (mesh, mut tunnel) = open("web").await;
+async fn the_connection_of_a_service_that_is_gone_ends() {
+    let (mesh, tunnel) = open("web").await;
     let gone = ["shop/store.shop.svc.cluster.local".to_owned()];
     assert_eq!(mesh.state.address(Vec::new(), &gone), []);
-    let answer = ask(&mut tunnel).await;
-    assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
+    assert_eq!(rest(tunnel).await, "");
+}
+
+#[tokio::test]
+async fn an_http2_connection_takes_no_more_when_another_way_is_right() {
+    let mesh = Mesh1::start().await;
+    mesh.service("store", VIP.ip(), AppProtocol::Http2);
+    let (arrived, mut requests) = mpsc::unbounded_channel();
+    let (release, answer) = watch::channel(false);
+    tokio::spawn(patient(mesh.pod("store").await.take(), arrived, answer));
+    let client = crate::limits::client(&mesh, "web").await;
+    let mut answers = JoinSet::new();
+    crate::limits::ask(&client, &mut answers);
+    requests.recv().await.expect("a request");
+    let elsewhere = Some(waypoint_address("another"));
+    mesh.bound_service("store", VIP.ip(), AppProtocol::Http2, elsewhere);
+    release.send(true).expect("the application listens");
+    let status = timeout(SOON, answers.join_next()).await.expect("in time").expect("an answer");
+    assert_eq!(status.expect("no panic"), 200, "no request is lost");
+    let closed = async {
+        while !client.is_closed() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, closed).await.expect("the connection ends");
 }
 
 #[tokio::test]

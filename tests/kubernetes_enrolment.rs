@@ -166,6 +166,85 @@ impl Shop<'_> {
     }
 }
 
+const ADMIN: &str = "
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: no-admin, namespace: shop}
+spec:
+  targetRefs: [{kind: Service, group: '', name: server}]
+  action: DENY
+  rules: [{to: [{operation: {paths: [/admin, /admin/*]}}]}]
+";
+
+const ROUTE: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: server, namespace: shop}
+spec:
+  parentRefs: [{group: '', kind: Service, name: server, port: 80}]
+  rules: [{backendRefs: [{name: nowhere, port: 80}]}]
+";
+
+/// A Gateway of the user's own, with a wish and a name for what is made.
+const FRONT: &str = "
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: wishes, namespace: shop}
+data: {deployment: 'spec: {minReadySeconds: 1}'}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: front, namespace: shop, annotations: {gateway.istio.io/name-override: NAME}}
+spec:
+  gatewayClassName: ambit-waypoint
+  infrastructure: {parametersRef: {group: '', kind: ConfigMap, name: wishes}}
+  listeners: [{name: mesh, port: 15008, protocol: HBONE}]
+";
+
+/// The namespace's label makes a waypoint, which decides by paths and cannot be walked around.
+async fn waypoint_scene(shop: &Shop<'_>) -> anyhow::Result<()> {
+    let kubectl = shop.0.kubectl();
+    kubectl.run(&["label", "namespace", "shop", "ambit.dev/waypoint=entry"])?;
+    let gateway = || kubectl.get(&["gateway", "entry", "-n", "shop"]).unwrap_or_default();
+    let programmed = async || {
+        let conditions = gateway()["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().any(|c| c["type"] == "Programmed" && c["status"] == "True")
+    };
+    eventually("the waypoint is programmed", REBOOT, programmed).await?;
+    kubectl.apply(ADMIN)?;
+    let code = |url: &str| {
+        let curl = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "2", url];
+        let all = [["exec", "-n", "shop", "client", "--"].as_slice(), &curl].concat();
+        kubectl.run(&all).unwrap_or_default()
+    };
+    let decided = async || code("http://server.shop/admin") == "403";
+    eventually("the waypoint decides", SOON, decided).await?;
+    shop.comes_to_serve(CLIENT_POD, SOON).await?;
+    assert_eq!(code("http://server.shop/nothing"), "404", "the server's own answer");
+    // Not around it, by the address of the pod.
+    let address = shop.pod("server")?["status"]["podIP"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(code(&format!("http://{address}:8080/admin")), "403", "by address");
+
+    kubectl.apply(ROUTE)?;
+    let broken = async || code("http://server.shop/") == "500";
+    eventually("the route without a backend answers", SOON, broken).await?;
+    kubectl.run(&["delete", "httproute", "-n", "shop", "server"])?;
+    shop.comes_to_serve(CLIENT_POD, SOON).await?;
+
+    // What is made follows the Gateway's wish for a name; what had the old one goes.
+    kubectl.apply(&FRONT.replace("NAME", "one"))?;
+    let there = |name: &str| kubectl.get(&["deployment", name, "-n", "shop"]).is_ok();
+    eventually("it is made", SOON, async || there("one")).await?;
+    kubectl.apply(&FRONT.replace("NAME", "two"))?;
+    eventually("it is renamed", SOON, async || there("two") && !there("one")).await?;
+    kubectl.run(&["delete", "gateway", "-n", "shop", "front"])?;
+
+    kubectl.run(&["label", "namespace", "shop", "ambit.dev/waypoint-"])?;
+    kubectl.run(&["delete", "authorizationpolicy", "-n", "shop", "no-admin"])?;
+    eventually("the waypoint is gone", REBOOT, async || !there("entry")).await?;
+    shop.comes_to_serve(CLIENT_POD, SOON).await
+}
+
 const CLIENT_POD: (&str, &str) = ("shop", "client");
 const STRANGER: (&str, &str) = ("elsewhere", "stranger");
 
@@ -238,6 +317,9 @@ testbed::scenario! {
         // Several periods of the probe went by in STRICT mode.
         tokio::time::sleep(Duration::from_secs(3)).await;
         shop.is_undisturbed()?;
+
+        say("a waypoint by label");
+        waypoint_scene(&shop).await?;
 
         say("a new pod, captured before it starts");
         cluster.kubectl().apply(&client("shop", "late"))?;

@@ -1,6 +1,7 @@
 //! What the control plane does in a Kubernetes cluster beyond reading its objects
 //! ([`crate::source::kubernetes`] does that).
 //!
+//! - [`class`]: the GatewayClass of waypoints
 //! - [`connect`]: the way to the API server
 //! - [`leader`]: which replica writes
 //! - [`observed`]: objects as the API server has them; [`touched`]: whose status is due
@@ -10,6 +11,7 @@
 //! - [`waypoints`]: what a Gateway asks for
 //! - [`writers`]: all that write, while one leads
 
+pub mod class;
 pub mod connect;
 pub mod leader;
 pub mod observed;

@@ -14,6 +14,9 @@ pub(super) const IMAGES: &str = "ambit";
 /// What marks the objects as ours.
 const PART_OF: &str = "app.kubernetes.io/part-of";
 
+/// By which control is told the image of waypoints.
+const WAYPOINT_IMAGE: &str = "WAYPOINT_IMAGE";
+
 const DEFINITIONS: [&str; 2] = [
     include_str!("../../manifests/definitions/authorization-policy.yaml"),
     include_str!("../../manifests/definitions/peer-authentication.yaml"),
@@ -92,6 +95,11 @@ fn take_images(object: &mut Value, images: &str, tag: &str) {
         let name = container["image"].as_str().and_then(|image| image.rsplit('/').next());
         let name = name.and_then(|name| name.split(':').next()).unwrap_or_default().to_owned();
         container["image"] = format!("{images}/{name}:{tag}").into();
+        // Waypoints are made by control, from an image that it is told.
+        let variables = container["env"].as_array_mut().into_iter().flatten();
+        for variable in variables.filter(|variable| variable["name"] == WAYPOINT_IMAGE) {
+            variable["value"] = format!("{images}/waypoint:{tag}").into();
+        }
     }
 }
 
@@ -111,6 +119,8 @@ mod tests {
         let want = ["control", "node-agent", "ztunnel"];
         let want = want.map(|name| format!("mirror.example/ambit/{name}:1.2.3"));
         assert_eq!(images, want);
+        let told = serde_json::to_string(bundle.objects()).expect("JSON");
+        assert!(told.contains("mirror.example/ambit/waypoint:1.2.3"), "control is told too");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::{Arc, RwLock};
 
 use tokio::sync::watch;
 
+use super::class;
 use super::leader::while_leading;
 use super::observed::Observed;
 use super::status::Status;
@@ -21,6 +22,7 @@ pub struct Writers {
     waypoints: Controller,
     namespaces: Namespaces,
     status: Status,
+    client: kube::Client,
 }
 
 impl Writers {
@@ -50,9 +52,17 @@ impl Writers {
             touched: touched.clone(),
         };
         let istio_class = config.waypoints.istio_waypoint_class;
-        let status =
-            Status { client, observed, world, board, outcomes, touched, istio_class, instance };
-        Self { waypoints, namespaces, status }
+        let status = Status {
+            client: client.clone(),
+            observed,
+            world,
+            board,
+            outcomes,
+            touched,
+            istio_class,
+            instance,
+        };
+        Self { waypoints, namespaces, status, client }
     }
 
     /// Writes while `leading` says so; ends with its sender.
@@ -61,7 +71,8 @@ impl Writers {
             tokio::join!(
                 self.waypoints.clone().run(),
                 self.namespaces.clone().run(),
-                self.status.clone().run()
+                self.status.clone().run(),
+                class::keep(self.client.clone())
             );
         })
         .await;

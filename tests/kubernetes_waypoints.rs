@@ -109,7 +109,7 @@ impl Lab {
         let plan = Plan::new(name, nodes, &folders::target(), &program);
         let binaries = folders::binaries()?;
         let cluster = Cluster::start(&plan, &binaries, &[], &|what| eprintln!("{what}")).await?;
-        let image = Image::new(IMAGE, &["/bin/ambit"]).with(Path::new(AMBIT))?;
+        let image = Image::new(IMAGE, &["/bin/ambit", "waypoint"]).with(Path::new(AMBIT))?;
         for node in cluster.nodes() {
             node.import(&image)?;
         }
@@ -225,7 +225,7 @@ data:
         lab.until("host network is refused", async || {
             lab.condition("gateway", "waypoint", "Accepted")["message"].as_str().is_some_and(|m| m.contains("hostNetwork is not permitted"))
         }).await?;
-        lab.apply(&options("deployment: 'spec: {template: {spec: {containers: [{name: istio-proxy, resourcez: {}}]}}}'"))?;
+        lab.apply(&options("deployment: 'spec: {template: {spec: {containers: [{name: istio-proxy, resourcez: {limits: 1}}]}}}'"))?;
         lab.until("an unknown field is refused", async || {
             lab.condition("gateway", "waypoint", "Accepted")["message"].as_str().is_some_and(|m| m.contains("resourcez"))
         }).await?;

@@ -26,7 +26,7 @@ use kube::api::{ApiResource, GroupVersionKind};
 /// What the operator has set for all waypoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The image, whose entry point is the command `ambit`.
+    /// The image, whose entry point is the program `waypoint`.
     pub image: String,
     /// `Always`, `IfNotPresent` or `Never`.
     pub pull_policy: String,

@@ -203,7 +203,9 @@ fn failed(
     outcome: &mut Outcome,
 ) -> Result<(), Error> {
     let Error::Api(status) = &error else { return Err(error) };
-    match status.code {
+    // What a field that no schema has is answered with.
+    let unknown_field = status.message.contains("failed to create typed patch object");
+    match if unknown_field { 422 } else { status.code } {
         // The namespace goes.
         404 => {}
         403 if status.message.contains("being terminated") => {}

@@ -7,8 +7,8 @@ use serde::Serialize;
 #[derive(Clone, Debug, Args, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Options {
-    /// The image of waypoints, with `ambit` as its entry point. Without it, Gateways get
-    /// nothing, and say so. Used with --kubernetes.
+    /// The image of waypoints, with the program `waypoint` as its entry point. Without it,
+    /// Gateways get nothing, and say so. Used with --kubernetes.
     #[arg(long, env = "WAYPOINT_IMAGE", default_value = "")]
     pub waypoint_image: String,
 

@@ -63,7 +63,6 @@ fn container(asked: &Asked, settings: &Settings) -> Value {
         "name": CONTAINER,
         "image": settings.image,
         "imagePullPolicy": settings.pull_policy,
-        "args": ["waypoint"],
         "env": environment(asked, settings),
         "ports": [
             {"name": "metrics", "containerPort": STATS_PORT, "protocol": "TCP"},

@@ -185,6 +185,15 @@ spec:
   rules: [{backendRefs: [{name: nowhere, port: 80}]}]
 ";
 
+const GRPC_ROUTE: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {name: server, namespace: shop}
+spec:
+  parentRefs: [{group: '', kind: Service, name: server, port: 80}]
+  rules: [{matches: [{method: {service: shop.Prices}}], backendRefs: [{name: server, port: 80}]}]
+";
+
 /// A Gateway of the user's own, with a wish and a name for what is made.
 const FRONT: &str = "
 apiVersion: v1
@@ -229,6 +238,13 @@ async fn waypoint_scene(shop: &Shop<'_>) -> anyhow::Result<()> {
     let broken = async || code("http://server.shop/") == "500";
     eventually("the route without a backend answers", SOON, broken).await?;
     kubectl.run(&["delete", "httproute", "-n", "shop", "server"])?;
+    kubectl.apply(GRPC_ROUTE)?;
+    let judged = async || {
+        let route = kubectl.get(&["grpcroute", "server", "-n", "shop"]).unwrap_or_default();
+        route["status"]["parents"][0]["controllerName"] == "ambit.dev/waypoint"
+    };
+    eventually("the gRPC route is judged", SOON, judged).await?;
+    kubectl.run(&["delete", "grpcroute", "-n", "shop", "server"])?;
     shop.comes_to_serve(CLIENT_POD, SOON).await?;
 
     // What is made follows the Gateway's wish for a name; what had the old one goes.

@@ -64,6 +64,7 @@ impl Deployer {
             Kind::Namespace
             | Kind::EndpointSlice
             | Kind::HTTPRoute
+            | Kind::GRPCRoute
             | Kind::ReferenceGrant
             | Kind::AuthorizationPolicy
             | Kind::PeerAuthentication

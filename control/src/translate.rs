@@ -25,8 +25,9 @@ pub mod workload;
 
 use std::collections::BTreeSet;
 
+use crate::api::gateway::{GrpcMatch, HttpMatch};
 use crate::model::dirty::Dirty;
-use crate::model::object::ObjectRef;
+use crate::model::object::{Key, ObjectRef};
 use crate::model::world::World;
 use crate::status::Condition;
 
@@ -100,14 +101,17 @@ pub fn derive(world: &World, dirty: &Dirty) -> Derived {
             waypoint::gateway::add(world, key, &mut derived);
             derived
         }
-        Dirty::Route(key) => {
-            let mut derived = route::derive(world, key);
-            waypoint::route::add(world, key, &mut derived);
-            derived
-        }
+        Dirty::Route(key) => of_route::<HttpMatch>(world, key),
+        Dirty::GrpcRoute(key) => of_route::<GrpcMatch>(world, key),
         Dirty::Namespace(name) => namespace::derive(world, name),
         Dirty::Providers => waypoint::provider::derive(world),
     }
+}
+
+fn of_route<M: route::Matches + waypoint::route::Compared>(world: &World, key: &Key) -> Derived {
+    let mut derived = route::derive::<M>(world, key);
+    waypoint::route::add::<M>(world, key, &mut derived);
+    derived
 }
 
 #[cfg(test)]

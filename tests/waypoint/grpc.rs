@@ -18,6 +18,7 @@ use hbone::wire::pb::envoy::service::discovery::v3::{
 };
 use hbone::wire::pb::google::rpc::Status as RpcStatus;
 use hyper_util::rt::TokioIo;
+use serde_json::json;
 use testbed::mesh::{Mesh, MeshPod, PATIENCE};
 use testbed::{Testbed, eventually};
 use tokio::sync::mpsc;
@@ -203,6 +204,94 @@ testbed::scenario! {
         let around = [("reporter", "destination"), ("source_principal", &*web)];
         let bytes = metrics.sum("istio_tcp_received_bytes_total", &around);
         assert!(bytes == 0.0, "{bytes} bytes went around the waypoint");
+        Ok(())
+    }
+}
+
+/// A message of a client that says who it is, or not.
+fn said<T>(message: T, who: Option<&'static str>) -> Request<T> {
+    let mut request = Request::new(message);
+    if let Some(who) = who {
+        request.metadata_mut().insert("x-who", tonic::metadata::MetadataValue::from_static(who));
+    }
+    request
+}
+
+testbed::scenario! {
+    async fn a_grpc_route_sends_each_method_to_its_backend(bed: Testbed) -> anyhow::Result<()> {
+        let mesh = Mesh::start(&bed, AMBIT).await?;
+        let server = mesh.pod("shop/stream").on("node-b").enrolled().await?;
+        let web = mesh.pod("shop/web").on("node-a").enrolled().await?;
+        let ports = mesh.service("shop/stream").named_port("grpc", 9000, 9000);
+        let service = ports.named_port("grpc-one", 9001, 9001).create()?;
+        serve(&server)?;
+        mesh.waypoint("shop/waypoint", "node-b").await?;
+        mesh.use_waypoint("shop", Some("waypoint"))?;
+        mesh.has_waypoint(&server, true).await?;
+        mesh.has_service(&service).await?;
+        // Single calls are not served on the port that is dialled.
+        let one = AuthorizationClient::new(dial(&web, service.at4(9000)).await?);
+        let unrouted = one.clone().check(CheckRequest::default()).await.expect_err("not there");
+        assert_eq!(unrouted.code(), Code::Unimplemented);
+        assert!(unrouted.metadata().get("proxy-status").is_none(), "the server says so");
+
+        let header = json!({"type": "ResponseHeaderModifier",
+            "responseHeaderModifier": {"set": [{"name": "x-route", "value": "one"}]}});
+        let rules = json!([
+            {"matches": [{"method": {"service": "envoy.service.auth.v3.Authorization", "method": "Check"}}],
+                "filters": [header],
+                "backendRefs": [{"name": "stream", "port": 9001},
+                    {"name": "stream", "port": 9000, "weight": 0}]},
+            {"matches": [{"method": {"type": "RegularExpression", "service": "envoy[.]service[.]discovery[.].*"},
+                    "headers": [{"name": "x-who", "value": "ann"}]}],
+                "backendRefs": [{"name": "stream", "port": 9000}]},
+        ]);
+        let parent = json!({"group": "", "kind": "Service", "name": "stream", "port": 9000});
+        mesh.apply(&json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GRPCRoute",
+            "metadata": {"name": "stream", "namespace": "shop"},
+            "spec": {"parentRefs": [parent], "rules": rules}}))?;
+        eventually("the route is in force", PATIENCE, async || {
+            one.clone().check(CheckRequest::default()).await.is_ok()
+        })
+        .await?;
+        for _ in 0..10 {
+            let answer = one.clone().check(CheckRequest::default()).await?;
+            let route = answer.metadata().get("x-route").map(|value| value.as_bytes().to_vec());
+            assert_eq!(route.as_deref(), Some(&b"one"[..]));
+            let status = answer.into_inner().status.unwrap_or_default();
+            assert_eq!(status.message, "one answer");
+        }
+        // A status of the server passes as it is.
+        let attributes = Some(AttributeContext::default());
+        let refused = one.clone().check(CheckRequest { attributes }).await.expect_err("fails");
+        assert_eq!((refused.code(), refused.message()), (Code::NotFound, "nothing like that"));
+
+        // A stream is another service, and needs the header; without a rule there is a status.
+        let channel = dial(&web, service.at4(9000)).await?;
+        for (who, want) in [(Some("ann"), None), (Some("bob"), Some(Code::Unimplemented)), (None, Some(Code::Unimplemented))] {
+            let messages = tokio_stream::iter([message("hello")]);
+            let mut client = AggregatedDiscoveryServiceClient::new(channel.clone());
+            match (client.delta_aggregated_resources(said(messages, who)).await, want) {
+                (Ok(answers), None) => {
+                    let first = tokio::time::timeout(SOON, answers.into_inner().message()).await??;
+                    assert_eq!(first.map(|answer| answer.type_url).as_deref(), Some("hello"));
+                }
+                (Err(status), Some(code)) => {
+                    assert_eq!(status.code(), code, "{who:?}: {status:?}");
+                    let by = status.metadata().get("proxy-status");
+                    assert!(by.is_some(), "the waypoint says so: {status:?}");
+                }
+                (found, _) => anyhow::bail!("{who:?}: {found:?}"),
+            }
+        }
+        mesh.node("node-b")?.logs("request").with("route_name", "GRPCRoute/shop/stream")
+            .with("grpc_status", 0).await?;
+        mesh.remove("GRPCRoute", "shop", "stream")?;
+        eventually("without it the service itself answers", PATIENCE, async || {
+            let answer = one.clone().check(CheckRequest::default()).await;
+            answer.is_err_and(|status| status.metadata().get("proxy-status").is_none())
+        })
+        .await?;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The Gateway API v1: GatewayClass, Gateway, HTTPRoute; ReferenceGrant of v1beta1.
+//! The Gateway API v1: GatewayClass, Gateway, HTTPRoute, GRPCRoute; ReferenceGrant of v1beta1.
 //!
 //! Names and defaults are the specification's (gateway-api.sigs.k8s.io, v1). Enumerations stay
 //! texts here, so that a newer value is reported where it is used instead of losing the
@@ -9,6 +9,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::model::object::Meta;
+
+pub use grpc::{GrpcMatch, GrpcMethodMatch, GrpcRoute};
+
+mod grpc;
 
 /// A class of gateways.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,14 +32,17 @@ pub struct Gateway {
     pub spec: GatewaySpec,
 }
 
-/// A route of HTTP requests.
+/// A route of requests; kinds of route differ in what `M` matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HttpRoute {
+pub struct Route<M> {
     /// Name, labels, annotations.
     pub meta: Meta,
     /// Its desired state.
-    pub spec: HttpRouteSpec,
+    pub spec: RouteSpec<M>,
 }
+
+/// A route of HTTP requests.
+pub type HttpRoute = Route<HttpMatch>;
 
 /// Lets objects of other namespaces refer to some of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,11 +89,11 @@ pub struct GrantTo {
 }
 
 impl ReferenceGrant {
-    /// Whether HTTPRoutes of `namespace` may name the Service `name` as a backend.
-    pub fn lets_routes(&self, namespace: &str, name: &str) -> bool {
+    /// Whether routes of `kind` and `namespace` may name the Service `name` as a backend.
+    pub fn lets_routes(&self, kind: &str, namespace: &str, name: &str) -> bool {
         let route = |from: &GrantFrom| {
             from.group == "gateway.networking.k8s.io"
-                && from.kind == "HTTPRoute"
+                && from.kind == kind
                 && from.namespace == namespace
         };
         let service = |to: &GrantTo| {
@@ -198,16 +205,17 @@ impl LabelExpression {
     }
 }
 
-/// `spec` of an HTTPRoute.
+/// `spec` of a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct HttpRouteSpec {
+#[serde(bound(deserialize = "M: Deserialize<'de> + Default"))]
+pub struct RouteSpec<M> {
     /// What the route is attached to.
     pub parent_refs: Vec<ParentRef>,
     /// Hosts; ignored for a parent that is a Service.
     pub hostnames: Vec<String>,
     /// The rules.
-    pub rules: Vec<HttpRouteRule>,
+    pub rules: Vec<RouteRule<M>>,
 }
 
 /// What a route is attached to.
@@ -236,18 +244,19 @@ pub struct ParentRef {
 /// A rule of a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct HttpRouteRule {
+#[serde(bound(deserialize = "M: Deserialize<'de> + Default"))]
+pub struct RouteRule<M> {
     /// Unique within the route.
     pub name: Option<String>,
-    /// Or-ed; none is every path.
-    pub matches: Vec<HttpMatch>,
+    /// Or-ed; none is every request.
+    pub matches: Vec<M>,
     /// In the order of the list.
     pub filters: Vec<HttpFilter>,
     /// Chosen by weight.
     pub backend_refs: Vec<BackendRef>,
-    /// Limits of time.
+    /// Limits of time; HTTPRoute has them.
     pub timeouts: Option<Timeouts>,
-    /// Repeats.
+    /// Repeats; HTTPRoute has them.
     pub retry: Option<Retry>,
 }
 

@@ -11,12 +11,13 @@ use tokio::sync::watch;
 use crate::model::object::{Kind, ObjectRef};
 
 /// The kinds that are kept.
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     Kind::Namespace,
     Kind::Service,
     Kind::GatewayClass,
     Kind::Gateway,
     Kind::HTTPRoute,
+    Kind::GRPCRoute,
     Kind::AuthorizationPolicy,
     Kind::PeerAuthentication,
 ];

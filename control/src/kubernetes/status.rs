@@ -105,7 +105,7 @@ impl Status {
     /// An object, and those whose status counts it: the waypoints of its namespace.
     fn with_dependents(&self, name: ObjectRef) -> Vec<ObjectRef> {
         let mut all = Vec::new();
-        if matches!(name.kind, Kind::Service | Kind::HTTPRoute) {
+        if matches!(name.kind, Kind::Service | Kind::HTTPRoute | Kind::GRPCRoute) {
             let near = self.observed.all(Kind::Gateway, Some(&name.namespace));
             all.extend(near.into_iter().map(|(gateway, _)| gateway));
         }

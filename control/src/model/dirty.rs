@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::object::{Key, Kind, Map, ObjectRef};
 use super::world::{World, pods_named_by, selects};
-use crate::api::gateway::HttpRoute;
+use crate::api::gateway::Route;
 use crate::translate::waypoint::GATEWAY_NAME;
 
 /// Something that is derived.
@@ -29,10 +29,12 @@ pub enum Dirty {
     Strict,
     /// A gateway's condition.
     Gateway(Key),
-    /// A route's condition.
+    /// An HTTPRoute and its conditions.
     Route(Key),
     /// A namespace's condition.
     Namespace(String),
+    /// A GRPCRoute and its conditions.
+    GrpcRoute(Key),
     /// The external authorizers of the mesh configuration.
     Providers,
 }
@@ -48,6 +50,7 @@ pub fn dirtied_by(world: &World, name: &ObjectRef, out: &mut BTreeSet<Dirty>) {
         Kind::PeerAuthentication => peer(world, key, out),
         Kind::Gateway => drop(out.insert(Dirty::Gateway(key))),
         Kind::HTTPRoute => drop(out.insert(Dirty::Route(key))),
+        Kind::GRPCRoute => drop(out.insert(Dirty::GrpcRoute(key))),
         Kind::ReferenceGrant => grant(world, &key.namespace, out),
         Kind::MeshConfig => everything(world, out),
         // Its pods and services look it up by name.
@@ -127,12 +130,15 @@ fn peer(world: &World, key: Key, out: &mut BTreeSet<Dirty>) {
 
 /// The routes of others with a backend in `namespace`.
 fn grant(world: &World, namespace: &str, out: &mut BTreeSet<Dirty>) {
-    let backends = |route: &HttpRoute| {
-        let refs = route.spec.rules.iter().flat_map(|rule| &rule.backend_refs);
-        refs.filter_map(|backend| backend.namespace.clone()).any(|of| of == namespace)
-    };
-    let routes = world.routes().filter(|route| backends(route));
+    let routes = world.routes().filter(|route| refers_to(route, namespace));
     out.extend(routes.map(|route| Dirty::Route(route.meta.key.clone())));
+    let routes = world.grpc_routes().filter(|route| refers_to(route, namespace));
+    out.extend(routes.map(|route| Dirty::GrpcRoute(route.meta.key.clone())));
+}
+
+fn refers_to<M>(route: &Route<M>, namespace: &str) -> bool {
+    let mut refs = route.spec.rules.iter().flat_map(|rule| &rule.backend_refs);
+    refs.any(|backend| backend.namespace.as_deref() == Some(namespace))
 }
 
 /// The namespaces that a policy in `namespace` concerns.
@@ -164,7 +170,7 @@ type Make = fn(Key) -> Dirty;
 fn everything(world: &World, out: &mut BTreeSet<Dirty>) {
     out.insert(Dirty::Strict);
     out.insert(Dirty::Providers);
-    let kinds: [(Kind, Make); 8] = [
+    let kinds: [(Kind, Make); 9] = [
         (Kind::Namespace, |key| Dirty::Namespace(key.name)),
         (Kind::Pod, Dirty::Pod),
         (Kind::EndpointSlice, Dirty::Slice),
@@ -173,6 +179,7 @@ fn everything(world: &World, out: &mut BTreeSet<Dirty>) {
         (Kind::PeerAuthentication, Dirty::Peer),
         (Kind::Gateway, Dirty::Gateway),
         (Kind::HTTPRoute, Dirty::Route),
+        (Kind::GRPCRoute, Dirty::GrpcRoute),
     ];
     for (kind, dirty) in kinds {
         let refs = world.refs(kind).into_iter();

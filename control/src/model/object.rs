@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::api::gateway::{Gateway, GatewayClass, HttpRoute, ReferenceGrant};
+use crate::api::gateway::{Gateway, GatewayClass, GrpcRoute, HttpRoute, ReferenceGrant};
 
 /// Labels or annotations.
 pub type Map = BTreeMap<String, String>;
@@ -33,6 +33,8 @@ pub enum Kind {
     Gateway,
     /// gateway.networking.k8s.io
     HTTPRoute,
+    /// gateway.networking.k8s.io
+    GRPCRoute,
     /// gateway.networking.k8s.io
     ReferenceGrant,
     /// security.istio.io
@@ -406,6 +408,8 @@ pub enum Object {
     Gateway(Box<Gateway>),
     /// A route of HTTP requests.
     HTTPRoute(Box<HttpRoute>),
+    /// A route of gRPC calls.
+    GRPCRoute(Box<GrpcRoute>),
     /// Who may refer to what of its namespace.
     ReferenceGrant(ReferenceGrant),
     /// Who may call what.
@@ -429,6 +433,7 @@ impl Object {
             Self::GatewayClass(_) => Kind::GatewayClass,
             Self::Gateway(_) => Kind::Gateway,
             Self::HTTPRoute(_) => Kind::HTTPRoute,
+            Self::GRPCRoute(_) => Kind::GRPCRoute,
             Self::ReferenceGrant(_) => Kind::ReferenceGrant,
             Self::AuthorizationPolicy(_) => Kind::AuthorizationPolicy,
             Self::PeerAuthentication(_) => Kind::PeerAuthentication,

@@ -9,7 +9,7 @@ use super::object::{
     ObjectRef, PeerAuthentication, Pod, Service, ServiceAccount,
 };
 use super::report::Report;
-use crate::api::gateway::{Gateway, GatewayClass, HttpRoute, ReferenceGrant};
+use crate::api::gateway::{Gateway, GatewayClass, GrpcRoute, HttpRoute, ReferenceGrant};
 use crate::translate::waypoint::GATEWAY_NAME;
 
 /// Facts of the installation that no object holds.
@@ -43,6 +43,7 @@ pub struct World {
     classes: BTreeMap<String, GatewayClass>,
     gateways: BTreeMap<Key, Gateway>,
     routes: BTreeMap<Key, HttpRoute>,
+    grpc_routes: BTreeMap<Key, GrpcRoute>,
     grants: BTreeMap<Key, ReferenceGrant>,
     policies: BTreeMap<Key, AuthorizationPolicy>,
     peers: BTreeMap<Key, PeerAuthentication>,
@@ -75,6 +76,7 @@ impl World {
             classes: BTreeMap::new(),
             gateways: BTreeMap::new(),
             routes: BTreeMap::new(),
+            grpc_routes: BTreeMap::new(),
             grants: BTreeMap::new(),
             policies: BTreeMap::new(),
             peers: BTreeMap::new(),
@@ -136,7 +138,12 @@ impl World {
         self.gateways.get(key)
     }
 
-    /// A route.
+    /// A route of gRPC calls.
+    pub fn grpc_route(&self, key: &Key) -> Option<&GrpcRoute> {
+        self.grpc_routes.get(key)
+    }
+
+    /// A route of HTTP requests.
     pub fn route(&self, key: &Key) -> Option<&HttpRoute> {
         self.routes.get(key)
     }
@@ -166,7 +173,12 @@ impl World {
         within(&self.gateways, namespace)
     }
 
-    /// Every route.
+    /// Every route of gRPC calls.
+    pub fn grpc_routes(&self) -> impl Iterator<Item = &GrpcRoute> {
+        self.grpc_routes.values()
+    }
+
+    /// Every route of HTTP requests.
     pub fn routes(&self) -> impl Iterator<Item = &HttpRoute> {
         self.routes.values()
     }
@@ -256,6 +268,7 @@ impl World {
             Kind::EndpointSlice => keyed(self.slices.keys().collect()),
             Kind::Gateway => keyed(self.gateways.keys().collect()),
             Kind::HTTPRoute => keyed(self.routes.keys().collect()),
+            Kind::GRPCRoute => keyed(self.grpc_routes.keys().collect()),
             Kind::ReferenceGrant => keyed(self.grants.keys().collect()),
             Kind::AuthorizationPolicy => keyed(self.policies.keys().collect()),
             Kind::PeerAuthentication => keyed(self.peers.keys().collect()),
@@ -302,6 +315,7 @@ impl World {
             Object::Service(o) => drop(self.services.insert(key, *o)),
             Object::Gateway(o) => drop(self.gateways.insert(key, *o)),
             Object::HTTPRoute(o) => drop(self.routes.insert(key, *o)),
+            Object::GRPCRoute(o) => drop(self.grpc_routes.insert(key, *o)),
             Object::ReferenceGrant(o) => drop(self.grants.insert(key, o)),
             Object::AuthorizationPolicy(o) => drop(self.policies.insert(key, *o)),
             Object::PeerAuthentication(o) => drop(self.peers.insert(key, o)),
@@ -324,6 +338,7 @@ impl World {
             Kind::Service => drop(self.services.remove(key)),
             Kind::Gateway => drop(self.gateways.remove(key)),
             Kind::HTTPRoute => drop(self.routes.remove(key)),
+            Kind::GRPCRoute => drop(self.grpc_routes.remove(key)),
             Kind::ReferenceGrant => drop(self.grants.remove(key)),
             Kind::AuthorizationPolicy => drop(self.policies.remove(key)),
             Kind::PeerAuthentication => drop(self.peers.remove(key)),

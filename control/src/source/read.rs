@@ -127,6 +127,7 @@ fn kind_of(api: &str, kind: &str) -> Option<Kind> {
                 "GatewayClass" => Kind::GatewayClass,
                 "Gateway" => Kind::Gateway,
                 "HTTPRoute" => Kind::HTTPRoute,
+                "GRPCRoute" => Kind::GRPCRoute,
                 "ReferenceGrant" => Kind::ReferenceGrant,
                 _ => return None,
             }
@@ -165,6 +166,7 @@ pub fn read(value: &Value, context: &Context) -> Result<Read, ReadError> {
         Kind::GatewayClass => gateway::class(value, &mut notes)?,
         Kind::Gateway => gateway::gateway(value, &mut notes)?,
         Kind::HTTPRoute => gateway::http_route(value, &mut notes)?,
+        Kind::GRPCRoute => gateway::grpc_route(value, &mut notes)?,
         Kind::ReferenceGrant => gateway::reference_grant(value, &mut notes)?,
         Kind::AuthorizationPolicy => security::authorization_policy(value, &mut notes)?,
         Kind::PeerAuthentication => security::peer_authentication(value, &mut notes)?,

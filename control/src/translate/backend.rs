@@ -13,10 +13,12 @@ pub enum BackendError {
     InvalidKind(String),
     /// In another namespace, whose owner has not agreed.
     #[error(
-        "Service {service} is of another namespace; write a ReferenceGrant there, from HTTPRoute \
+        "Service {service} is of another namespace; write a ReferenceGrant there, from {kind:?} \
          of namespace {from} to Service {name}", name = service.name
     )]
     RefNotPermitted {
+        /// The kind of route.
+        kind: Kind,
         /// The service.
         service: Key,
         /// The route's namespace.
@@ -49,13 +51,14 @@ impl BackendError {
     }
 }
 
-/// The service of a backend of a route in `from`. Whether it is there is told only to who may
+/// The service of a backend of a route of kind `route` in `from`. Whether it is there is told only to who may
 /// refer to it.
 ///
 /// # Errors
 /// See [`BackendError`].
 pub fn resolve<'a>(
     world: &'a World,
+    route: Kind,
     from: &str,
     backend: &BackendRef,
     derived: &mut Derived,
@@ -67,9 +70,11 @@ pub fn resolve<'a>(
         return Err(BackendError::InvalidKind(full));
     }
     let key = Key::new(backend.namespace.as_deref().unwrap_or(from), &backend.name);
-    let granted = || world.grants_in(&key.namespace).any(|g| g.lets_routes(from, &key.name));
+    let name = format!("{route:?}");
+    let granted = || world.grants_in(&key.namespace).any(|g| g.lets_routes(&name, from, &key.name));
     if key.namespace != from && !granted() {
-        return Err(BackendError::RefNotPermitted { service: key, from: from.to_owned() });
+        let from = from.to_owned();
+        return Err(BackendError::RefNotPermitted { kind: route, service: key, from });
     }
     derived.looked_at.insert(ObjectRef::new(Kind::Service, &key.namespace, &key.name));
     let service = world.service(&key).ok_or_else(|| BackendError::NotFound(key.clone()))?;

@@ -1,23 +1,71 @@
-//! The conditions of an HTTPRoute.
+//! The conditions of a route.
 
 use super::Derived;
 use super::backend::resolve;
-use crate::api::gateway::{HttpRoute, ParentRef};
+use crate::api::gateway::{GrpcMatch, HttpMatch, ParentRef, Route};
 use crate::model::object::{Key, Kind, ObjectRef};
 use crate::model::world::World;
 use crate::status::Condition;
 
-/// Derives whether a route's parents and backends are there.
-pub fn derive(world: &World, key: &Key) -> Derived {
+/// What differs between the kinds of route beside their matches.
+pub trait Matches: Sized {
+    /// The kind of object.
+    const KIND: Kind;
+    /// Filters that are served.
+    const FILTERS: &'static [&'static str];
+
+    /// The route of that name.
+    fn route<'a>(world: &'a World, key: &Key) -> Option<&'a Route<Self>>;
+
+    /// Why it can match nothing, if it cannot be understood.
+    fn problem(&self) -> Option<String>;
+}
+
+impl Matches for HttpMatch {
+    const KIND: Kind = Kind::HTTPRoute;
+    const FILTERS: &'static [&'static str] =
+        &["RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect", "URLRewrite"];
+
+    fn route<'a>(world: &'a World, key: &Key) -> Option<&'a Route<Self>> {
+        world.route(key)
+    }
+
+    fn problem(&self) -> Option<String> {
+        None
+    }
+}
+
+impl Matches for GrpcMatch {
+    const KIND: Kind = Kind::GRPCRoute;
+    const FILTERS: &'static [&'static str] = &["RequestHeaderModifier", "ResponseHeaderModifier"];
+
+    fn route<'a>(world: &'a World, key: &Key) -> Option<&'a Route<Self>> {
+        world.grpc_route(key)
+    }
+
+    fn problem(&self) -> Option<String> {
+        let method = self.method.as_ref()?;
+        let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        match method.kind.as_deref().unwrap_or("Exact") {
+            "Exact" | "RegularExpression" => {}
+            other => {
+                return Some(format!("method.type is {other:?}; write Exact or RegularExpression"));
+            }
+        }
+        let neither = !given(&method.service) && !given(&method.method);
+        neither.then(|| "method names neither service nor method; write one or both".to_owned())
+    }
+}
+
+/// Derives whether a route's parents and backends are there, and whether it is understood.
+pub fn derive<M: Matches>(world: &World, key: &Key) -> Derived {
     let mut derived = Derived::default();
-    let Some(route) = world.route(key) else { return derived };
-    let parents: Vec<String> =
-        parents(world, key, &route.spec.parent_refs, &mut derived).into_iter().flatten().collect();
-    let conditions = vec![
-        condition("Accepted", "Accepted", "NoMatchingParent", &parents),
-        resolved_refs(world, key, route, &mut derived),
-    ];
-    let name = ObjectRef::new(Kind::HTTPRoute, &key.namespace, &key.name);
+    let Some(route) = M::route(world, key) else { return derived };
+    let parents = parents(world, key, &route.spec.parent_refs, &mut derived);
+    let parents: Vec<String> = parents.into_iter().flatten().collect();
+    let resolved = resolved_refs(world, key, route, &mut derived);
+    let conditions = vec![accepted(&parents, &unserved(route)), resolved];
+    let name = ObjectRef::new(M::KIND, &key.namespace, &key.name);
     derived.conditions.push((name, conditions));
     derived
 }
@@ -35,13 +83,14 @@ fn parents(
 
 /// The conditions of a route for each of its parents that are ours to judge: Services, and
 /// Gateways for which `serves` says so.
-pub fn by_parent(
+pub fn by_parent<M: Matches>(
     world: &World,
     key: &Key,
     serves: impl Fn(&Key) -> bool,
 ) -> Vec<(ParentRef, Vec<Condition>)> {
     let mut derived = Derived::default();
-    let Some(route) = world.route(key) else { return Vec::new() };
+    let Some(route) = M::route(world, key) else { return Vec::new() };
+    let unserved = unserved(route);
     let refs = &route.spec.parent_refs;
     let problems = parents(world, key, refs, &mut derived);
     let resolved = resolved_refs(world, key, route, &mut derived);
@@ -56,13 +105,26 @@ pub fn by_parent(
     let judged = refs.iter().zip(problems).filter(|(parent, _)| is_ours(parent));
     let conditions = |problem: Option<String>| {
         let problems: Vec<String> = problem.into_iter().collect();
-        let accepted = condition("Accepted", "Accepted", "NoMatchingParent", &problems);
-        vec![accepted, resolved.clone()]
+        vec![accepted(&problems, &unserved), resolved.clone()]
     };
     judged.map(|(parent, problem)| (parent.clone(), conditions(problem))).collect()
 }
 
-fn resolved_refs(world: &World, key: &Key, route: &HttpRoute, derived: &mut Derived) -> Condition {
+/// A route without its parent is accepted by nobody; else what is not served counts.
+fn accepted(parents: &[String], unserved: &[String]) -> Condition {
+    if parents.is_empty() {
+        condition("Accepted", "Accepted", "UnsupportedValue", unserved)
+    } else {
+        condition("Accepted", "Accepted", "NoMatchingParent", parents)
+    }
+}
+
+fn resolved_refs<M: Matches>(
+    world: &World,
+    key: &Key,
+    route: &Route<M>,
+    derived: &mut Derived,
+) -> Condition {
     let backends = bad_backends(world, key, route, derived);
     // The first one's reason, as there is one for all.
     let reason = backends.first().map_or("ResolvedRefs", |(reason, _)| reason);
@@ -96,17 +158,45 @@ fn missing_parent(
     (!there).then(|| format!("{field} names {key}, which is not there"))
 }
 
+/// What is not served or not understood: such a filter makes its rule answer 500, and such a
+/// match matches nothing.
+fn unserved<M: Matches>(route: &Route<M>) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (r, rule) in route.spec.rules.iter().enumerate() {
+        for (m, matching) in rule.matches.iter().enumerate() {
+            let problem = matching.problem();
+            problems.extend(problem.map(|why| format!("spec.rules[{r}].matches[{m}].{why}")));
+        }
+        let own =
+            rule.filters.iter().enumerate().map(|(f, filter)| (format!("filters[{f}]"), filter));
+        let of_backends = rule.backend_refs.iter().enumerate().flat_map(|(b, backend)| {
+            let filters = backend.filters.iter().enumerate();
+            filters.map(move |(f, filter)| (format!("backendRefs[{b}].filters[{f}]"), filter))
+        });
+        for (place, filter) in own.chain(of_backends) {
+            if !M::FILTERS.contains(&filter.kind.as_str()) {
+                let served = M::FILTERS.join(", ");
+                let (kind, field) = (&filter.kind, format!("spec.rules[{r}].{place}.type"));
+                problems.push(format!(
+                    "{field} is {kind:?}, which is not served; write one of {served}"
+                ));
+            }
+        }
+    }
+    problems
+}
+
 /// Reasons and problems.
-fn bad_backends(
+fn bad_backends<M: Matches>(
     world: &World,
     key: &Key,
-    route: &HttpRoute,
+    route: &Route<M>,
     derived: &mut Derived,
 ) -> Vec<(&'static str, String)> {
     let mut problems = Vec::new();
     for (r, rule) in route.spec.rules.iter().enumerate() {
         for (b, backend) in rule.backend_refs.iter().enumerate() {
-            if let Err(error) = resolve(world, &key.namespace, backend, derived) {
+            if let Err(error) = resolve(world, M::KIND, &key.namespace, backend, derived) {
                 let field = format!("spec.rules[{r}].backendRefs[{b}]");
                 problems.push((error.reason(), format!("{field}: {error}")));
             }

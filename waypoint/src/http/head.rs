@@ -91,10 +91,15 @@ impl Head {
 
     /// Whether the client speaks gRPC, and gets errors as gRPC statuses.
     pub fn is_grpc(&self) -> bool {
-        let kind = self.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-        kind.and_then(|kind| kind.strip_prefix(b"application/grpc"))
-            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+        is_grpc(&self.headers)
     }
+}
+
+/// Whether the content is gRPC's (gRPC over HTTP/2, "Requests").
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.and_then(|kind| kind.strip_prefix(b"application/grpc"))
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 /// Counts fields and bytes; also for HTTP/2, where the guard does not look.

@@ -5,7 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::conditions::merge;
-use crate::api::gateway::ParentRef;
+use crate::api::gateway::{GrpcMatch, HttpMatch, ParentRef};
 use crate::kubernetes::observed::{Observed, Seen};
 use crate::kubernetes::waypoints::controller::serves;
 use crate::kubernetes::waypoints::namespaces;
@@ -15,7 +15,7 @@ use crate::model::world::World;
 use crate::source::Problem;
 use crate::status::Condition;
 use crate::translate::membership::hostname;
-use crate::translate::route;
+use crate::translate::route::{self, Matches};
 use crate::translate::waypoint::{PORT, deployed_name};
 
 const BOUND: &str = "istio.io/WaypointBound";
@@ -61,7 +61,8 @@ impl Judge<'_> {
                     || json!({"conditions": merge(found, &accepted, &owned, seen.generation, now)}),
                 )
             }
-            Kind::HTTPRoute => Some(self.route(&key, seen, name, now)),
+            Kind::HTTPRoute => Some(self.route::<HttpMatch>(&key, seen, name, now)),
+            Kind::GRPCRoute => Some(self.route::<GrpcMatch>(&key, seen, name, now)),
             Kind::AuthorizationPolicy | Kind::PeerAuthentication => {
                 let conditions = self.refused(name, "ZtunnelAccepted", conditions);
                 let merged = merge(found, &conditions, &POLICY, seen.generation, now);
@@ -163,7 +164,10 @@ impl Judge<'_> {
             let conditions = listener_conditions(of_ours, programmed);
             let old = found.iter().find(|old| old["name"] == listener["name"]);
             let old = old.map_or(&Value::Null, |old| &old["conditions"]);
-            let routes = json!([{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute"}]);
+            let routes = json!([
+                {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute"},
+                {"group": "gateway.networking.k8s.io", "kind": "GRPCRoute"},
+            ]);
             json!({
                 "name": listener["name"],
                 "attachedRoutes": if of_ours { attached } else { 0 },
@@ -181,15 +185,16 @@ impl Judge<'_> {
                 && parent.name == gateway.name
                 && parent.namespace.as_ref().unwrap_or(&route.namespace) == &gateway.namespace
         };
-        let routes = self.world.routes().filter(|route| {
-            let key = &route.meta.key;
-            key.namespace == gateway.namespace
-                && route.spec.parent_refs.iter().any(|parent| names(parent, key))
-        });
+        let attached = |key: &Key, parents: &[ParentRef]| {
+            key.namespace == gateway.namespace && parents.iter().any(|parent| names(parent, key))
+        };
+        let http = self.world.routes().map(|route| (&route.meta.key, &route.spec.parent_refs));
+        let grpc = self.world.grpc_routes().map(|route| (&route.meta.key, &route.spec.parent_refs));
+        let routes = http.chain(grpc).filter(|(key, parents)| attached(key, parents));
         routes.count()
     }
 
-    fn route(&self, key: &Key, seen: &Seen, name: &ObjectRef, now: Timestamp) -> Value {
+    fn route<M: Matches>(&self, key: &Key, seen: &Seen, name: &ObjectRef, now: Timestamp) -> Value {
         let serves = |gateway: &Key| {
             let gateway = self.world.gateway(gateway);
             gateway
@@ -199,7 +204,7 @@ impl Judge<'_> {
         let found = found.map(Vec::as_slice).unwrap_or_default();
         let is_ours = |parent: &&Value| parent["controllerName"] == brand::WAYPOINT_CONTROLLER;
         let mut parents: Vec<Value> = found.iter().filter(|p| !is_ours(p)).cloned().collect();
-        for (parent, conditions) in route::by_parent(self.world, key, serves) {
+        for (parent, conditions) in route::by_parent::<M>(self.world, key, serves) {
             let conditions = self.refused(name, "Accepted", conditions);
             let parent = parent_ref(&parent);
             let old = found.iter().filter(is_ours).find(|old| old["parentRef"] == parent);

@@ -101,6 +101,7 @@ fn an_object_makes_dirty_what_depends_on_it_and_nothing_else() {
             vec!["Pod(bank/far)", "Pod(shop/a)", "Policy(istio-system/everywhere)"],
         ),
         ("a route", Kind::HTTPRoute, "shop", "r", vec!["Route(shop/r)"]),
+        ("a route of gRPC", Kind::GRPCRoute, "shop", "r", vec!["GrpcRoute(shop/r)"]),
         ("a Gateway", Kind::Gateway, "shop", "gate", vec!["Gateway(shop/gate)"]),
         ("a node is only looked up", Kind::Node, "", "n", vec![]),
         ("a namespace", Kind::Namespace, "", "shop", vec!["Namespace(\"shop\")"]),

@@ -27,7 +27,7 @@ const GATEWAY: &str = "gateway.networking.k8s.io";
 const SECURITY: &str = "security.istio.io";
 
 /// All of them.
-pub(crate) const ALL: [Watched; 13] = [
+pub(crate) const ALL: [Watched; 14] = [
     of(Kind::Namespace, "", "Namespace", "namespaces"),
     of(Kind::Node, "", "Node", "nodes"),
     of(Kind::Pod, "", "Pod", "pods"),
@@ -42,6 +42,7 @@ pub(crate) const ALL: [Watched; 13] = [
         version: "v1beta1",
         ..of(Kind::ReferenceGrant, GATEWAY, "ReferenceGrant", "referencegrants")
     },
+    of(Kind::GRPCRoute, GATEWAY, "GRPCRoute", "grpcroutes"),
     of(Kind::AuthorizationPolicy, SECURITY, "AuthorizationPolicy", "authorizationpolicies"),
     of(Kind::PeerAuthentication, SECURITY, "PeerAuthentication", "peerauthentications"),
     of(Kind::MeshConfig, "", "ConfigMap", "configmaps"),

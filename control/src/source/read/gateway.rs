@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::{Note, ReadError, decode, decode_quietly, raw_meta};
 use crate::api::gateway::{
-    Gateway, GatewayClass, GatewayClassSpec, GatewaySpec, HttpRoute, HttpRouteSpec, ReferenceGrant,
-    ReferenceGrantSpec,
+    Gateway, GatewayClass, GatewayClassSpec, GatewaySpec, GrpcMatch, HttpMatch, ReferenceGrant,
+    ReferenceGrantSpec, Route, RouteSpec,
 };
 use crate::model::object::{Kind, Object};
 
@@ -32,8 +32,23 @@ pub(super) fn gateway(value: &Value, notes: &mut Vec<Note>) -> Result<Object> {
 
 pub(super) fn http_route(value: &Value, notes: &mut Vec<Note>) -> Result<Object> {
     let meta = raw_meta(value, Kind::HTTPRoute, notes)?;
-    let spec: HttpRouteSpec = spec(value, notes)?;
-    Ok(Object::HTTPRoute(Box::new(HttpRoute { meta, spec })))
+    let spec: RouteSpec<HttpMatch> = spec(value, notes)?;
+    Ok(Object::HTTPRoute(Box::new(Route { meta, spec })))
+}
+
+pub(super) fn grpc_route(value: &Value, notes: &mut Vec<Note>) -> Result<Object> {
+    let meta = raw_meta(value, Kind::GRPCRoute, notes)?;
+    let mut spec: RouteSpec<GrpcMatch> = spec(value, notes)?;
+    for (index, rule) in spec.rules.iter_mut().enumerate() {
+        let (timeouts, retry) = (rule.timeouts.take().is_some(), rule.retry.take().is_some());
+        for (field, written) in [("timeouts", timeouts), ("retry", retry)] {
+            if written {
+                let message = "is no field of a GRPCRoute";
+                notes.push(Note::new(format!("spec.rules[{index}].{field}"), message));
+            }
+        }
+    }
+    Ok(Object::GRPCRoute(Box::new(Route { meta, spec })))
 }
 
 /// A grant with a field that is not understood may be a narrower one, so it grants nothing.

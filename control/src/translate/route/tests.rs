@@ -155,3 +155,40 @@ fn a_grant_that_comes_or_goes_makes_its_routes_dirty() {
         assert_eq!(dirty.into_iter().collect::<Vec<_>>(), want, "{namespace}");
     }
 }
+
+fn grpc_conditions(rule: &str) -> Vec<Condition> {
+    let yaml = format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata: {{name: r, namespace: shop}}\nspec: {{parentRefs: [{{{STORE}}}], rules: [{{{rule}}}]}}\n---\n"
+    );
+    let world = world(&(SERVICES.to_owned() + &yaml));
+    let derived = derive(&world, &Dirty::GrpcRoute(Key::new("shop", "r")));
+    derived.conditions.into_iter().flat_map(|(_, conditions)| conditions).collect()
+}
+
+#[test]
+fn what_is_not_served_is_said() {
+    for (rule, want) in [
+        ("filters: [{type: RequestMirror}]", "spec.rules[0].filters[0].type is \"RequestMirror\""),
+        (
+            "backendRefs: [{name: store, port: 80, filters: [{type: ExtensionRef}]}]",
+            "spec.rules[0].backendRefs[0].filters[0].type is \"ExtensionRef\"",
+        ),
+        ("filters: [{type: URLRewrite}]", "write one of RequestHeaderModifier, Response"),
+        ("matches: [{method: {type: Prefix, service: x}}]", "matches[0].method.type is \"Prefix\""),
+        ("matches: [{}, {method: {}}]", "spec.rules[0].matches[1].method names neither service"),
+    ] {
+        let conditions = grpc_conditions(rule);
+        let accepted = of(&conditions, "Accepted");
+        assert_eq!((accepted.status, &*accepted.reason), (false, "UnsupportedValue"), "{rule}");
+        assert!(accepted.message.contains(want), "{rule}: {}", accepted.message);
+    }
+    let good = grpc_conditions(
+        "matches: [{method: {service: shop.Store}}], backendRefs: [{name: store, port: 80}]",
+    );
+    assert!(good.iter().all(|condition| condition.status), "{good:?}");
+    let mirrored = "filters: [{type: RequestMirror}], backendRefs: [{name: store, port: 80}]";
+    let yaml = route(STORE, "name: store, port: 80")
+        .replace("backendRefs: [{name: store, port: 80}]", mirrored);
+    let conditions = conditions(&yaml);
+    assert_eq!(of(&conditions, "Accepted").reason, "UnsupportedValue", "an HTTPRoute's too");
+}

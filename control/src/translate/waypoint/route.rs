@@ -1,4 +1,4 @@
-//! HTTPRoute, for the waypoints of its parents.
+//! HTTPRoute and GRPCRoute, for the waypoints of their parents.
 
 use std::collections::BTreeSet;
 
@@ -7,17 +7,29 @@ use prost::Message;
 
 use super::{Binding, duration, filter, group, is_waypoint, of_service};
 use crate::api::gateway::{
-    BackendRef, HttpMatch, HttpRoute, HttpRouteRule, ParentRef, PathMatch, Retry, ValueMatch,
+    BackendRef, GrpcMatch, GrpcMethodMatch, HttpFilter, HttpMatch, ParentRef, PathMatch, Retry,
+    Route, RouteRule, ValueMatch,
 };
 use crate::model::object::{Key, Kind, ObjectRef};
 use crate::model::world::World;
 use crate::translate::backend::resolve;
 use crate::translate::membership::hostname;
+use crate::translate::route::Matches;
 use crate::translate::{Derived, Family, Resource};
 
+/// A match of a route, as a waypoint compares it.
+pub trait Compared {
+    /// On the wire. What is not understood never holds.
+    fn on_the_wire(&self) -> pb::RouteMatch;
+
+    /// What every request of the kind fits; nothing where that is every request at all.
+    fn any() -> Option<pb::RouteMatch>;
+}
+
 /// Adds the route `key` for the waypoints of its parents.
-pub fn add(world: &World, key: &Key, derived: &mut Derived) {
-    let Some(route) = world.route(key) else { return };
+pub fn add<M: Matches + Compared>(world: &World, key: &Key, derived: &mut Derived) {
+    let Some(route) = M::route(world, key) else { return };
+    let kind = format!("{:?}", M::KIND);
     let mut groups = BTreeSet::new();
     let mut parents = Vec::new();
     for parent in &route.spec.parent_refs {
@@ -30,7 +42,7 @@ pub fn add(world: &World, key: &Key, derived: &mut Derived) {
         return;
     }
     let message = pb::Route {
-        object: Some(super::object("HTTPRoute", key)),
+        object: Some(super::object(&kind, key)),
         created_ms: created(route),
         parents,
         hostnames: route.spec.hostnames.clone(),
@@ -38,7 +50,7 @@ pub fn add(world: &World, key: &Key, derived: &mut Derived) {
     };
     derived.resources.push(Resource {
         family: Family::WaypointRoute,
-        name: format!("HTTPRoute/{key}"),
+        name: format!("{kind}/{key}"),
         body: message.encode_to_vec(),
         aliases: Vec::new(),
         groups: groups.into_iter().collect(),
@@ -46,7 +58,7 @@ pub fn add(world: &World, key: &Key, derived: &mut Derived) {
 }
 
 /// Milliseconds since the epoch; 0 for a document without a time, which is as old as can be.
-fn created(route: &HttpRoute) -> i64 {
+fn created<M>(route: &Route<M>) -> i64 {
     use time::format_description::well_known::Rfc3339;
     let time = time::OffsetDateTime::parse(&route.meta.created, &Rfc3339);
     time.map_or(0, |time| time.unix_timestamp().saturating_mul(1000))
@@ -95,8 +107,13 @@ fn parent(
     }
 }
 
-fn rule(world: &World, route: &Key, rule: &HttpRouteRule, derived: &mut Derived) -> pb::RouteRule {
-    let mut filters: Vec<_> = rule.filters.iter().map(filter::filter).collect();
+fn rule<M: Matches + Compared>(
+    world: &World,
+    route: &Key,
+    rule: &RouteRule<M>,
+    derived: &mut Derived,
+) -> pb::RouteRule {
+    let mut filters: Vec<_> = rule.filters.iter().map(filter::<M>).collect();
     let timeouts = rule.timeouts.clone().unwrap_or_default();
     let mut time = |field: &str, text: &Option<String>| {
         let text = text.as_ref()?;
@@ -112,12 +129,16 @@ fn rule(world: &World, route: &Key, rule: &HttpRouteRule, derived: &mut Derived)
     let backend_timeout = time("timeouts.backendRequest", &timeouts.backend_request);
     pb::RouteRule {
         name: rule.name.clone().unwrap_or_default(),
-        matches: rule.matches.iter().map(matching).collect(),
+        matches: if rule.matches.is_empty() {
+            M::any().into_iter().collect()
+        } else {
+            rule.matches.iter().map(Compared::on_the_wire).collect()
+        },
         filters,
         backends: rule
             .backend_refs
             .iter()
-            .map(|backend| self::backend(world, route, backend, derived))
+            .map(|backend| self::backend::<M>(world, route, backend, derived))
             .collect(),
         request_timeout,
         backend_timeout,
@@ -133,12 +154,53 @@ fn retry(retry: &Retry) -> pb::Retry {
     }
 }
 
-fn matching(matching: &HttpMatch) -> pb::RouteMatch {
-    pb::RouteMatch {
-        path: matching.path.as_ref().map(path),
-        headers: matching.headers.iter().map(value).collect(),
-        query: matching.query_params.iter().map(value).collect(),
-        method: matching.method.clone().unwrap_or_default(),
+/// A filter, if the kind of route has it.
+fn filter<M: Matches>(filter: &HttpFilter) -> pb::Filter {
+    if M::FILTERS.contains(&filter.kind.as_str()) {
+        filter::filter(filter)
+    } else {
+        filter::unsupported(format!("filter {:?} is not served", filter.kind))
+    }
+}
+
+impl Compared for HttpMatch {
+    fn on_the_wire(&self) -> pb::RouteMatch {
+        pb::RouteMatch {
+            path: self.path.as_ref().map(path),
+            headers: self.headers.iter().map(value).collect(),
+            query: self.query_params.iter().map(value).collect(),
+            method: self.method.clone().unwrap_or_default(),
+            grpc: None,
+        }
+    }
+
+    fn any() -> Option<pb::RouteMatch> {
+        None
+    }
+}
+
+impl Compared for GrpcMatch {
+    fn on_the_wire(&self) -> pb::RouteMatch {
+        let method = if self.problem().is_none() {
+            self.method.as_ref().map_or_else(pb::GrpcMatch::default, called)
+        } else {
+            // No service has such a name, so that the match never holds.
+            pb::GrpcMatch { service: "/".to_owned(), ..pb::GrpcMatch::default() }
+        };
+        let headers = self.headers.iter().map(value).collect();
+        pb::RouteMatch { headers, grpc: Some(method), ..pb::RouteMatch::default() }
+    }
+
+    fn any() -> Option<pb::RouteMatch> {
+        Some(Self::default().on_the_wire())
+    }
+}
+
+fn called(method: &GrpcMethodMatch) -> pb::GrpcMatch {
+    pb::GrpcMatch {
+        service: method.service.clone().unwrap_or_default(),
+        method: method.method.clone().unwrap_or_default(),
+        regex: method.kind.as_deref() == Some("RegularExpression"),
     }
 }
 
@@ -165,8 +227,13 @@ fn value(value: &ValueMatch) -> pb::ValueMatch {
     pb::ValueMatch { name: value.name.clone(), kind }
 }
 
-fn backend(world: &World, route: &Key, backend: &BackendRef, derived: &mut Derived) -> pb::Backend {
-    let target = match resolve(world, &route.namespace, backend, derived) {
+fn backend<M: Matches>(
+    world: &World,
+    route: &Key,
+    backend: &BackendRef,
+    derived: &mut Derived,
+) -> pb::Backend {
+    let target = match resolve(world, M::KIND, &route.namespace, backend, derived) {
         Ok(service) => pb::backend::Target::Service(pb::ServiceRef {
             namespace: service.meta.key.namespace.clone(),
             hostname: hostname(world, &service.meta.key),
@@ -177,7 +244,7 @@ fn backend(world: &World, route: &Key, backend: &BackendRef, derived: &mut Deriv
         weight: backend.weight.unwrap_or(1),
         target: Some(target),
         port: u32::from(backend.port.unwrap_or(0)),
-        filters: backend.filters.iter().map(filter::filter).collect(),
+        filters: backend.filters.iter().map(filter::<M>).collect(),
     }
 }
 

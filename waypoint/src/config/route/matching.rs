@@ -5,6 +5,7 @@ use http::{HeaderName, Method};
 use regex::{Regex, RegexBuilder};
 
 use crate::config::view::RequestView;
+use crate::http::head::is_grpc;
 
 /// Largest compiled regular expression, in bytes.
 const MAX_REGEX: usize = 1024 * 1024;
@@ -35,6 +36,11 @@ pub(super) enum PathMatch {
     /// Without final slash; the empty prefix is the root.
     Prefix(String),
     Regex(Regex),
+    /// `/service/method` of a gRPC call.
+    Grpc {
+        service: Option<ValueMatch>,
+        method: Option<ValueMatch>,
+    },
 }
 
 #[derive(Debug)]
@@ -78,6 +84,9 @@ impl RouteMatch {
     }
 
     fn read(wire: &pb::RouteMatch) -> Result<Self, String> {
+        if let Some(grpc) = &wire.grpc {
+            return Self::read_grpc(wire, grpc);
+        }
         let path = wire.path.as_ref().and_then(|path| path.kind.as_ref());
         let method = (!wire.method.is_empty()).then(|| wire.method.parse::<Method>());
         let headers = wire.headers.iter().map(header);
@@ -91,10 +100,25 @@ impl RouteMatch {
         })
     }
 
+    fn read_grpc(wire: &pb::RouteMatch, grpc: &pb::GrpcMatch) -> Result<Self, String> {
+        let part = |text: &String| match (text.is_empty(), grpc.regex) {
+            (true, _) => Ok(None),
+            (false, false) => Ok(Some(ValueMatch::Exact(text.clone()))),
+            (false, true) => Ok::<_, String>(Some(ValueMatch::Regex(whole(text)?))),
+        };
+        Ok(Self {
+            path: PathMatch::Grpc { service: part(&grpc.service)?, method: part(&grpc.method)? },
+            method: Some(Method::POST),
+            headers: wire.headers.iter().map(header).collect::<Result<_, String>>()?,
+            query: Vec::new(),
+            unreadable: None,
+        })
+    }
+
     /// Whether every condition holds.
     pub(super) fn matches(&self, request: &RequestView<'_>) -> bool {
         self.unreadable.is_none()
-            && self.path.matches(request.path)
+            && self.path.matches(request)
             && self.method.as_ref().is_none_or(|method| method == request.method)
             && self.headers.iter().all(|(name, want)| header_matches(request, name, want))
             && self.query.iter().all(|(name, want)| {
@@ -106,7 +130,7 @@ impl RouteMatch {
     pub(super) fn matched_prefix(&self) -> &str {
         match &self.path {
             PathMatch::Exact(path) | PathMatch::Prefix(path) => path,
-            PathMatch::Regex(_) => "",
+            PathMatch::Regex(_) | PathMatch::Grpc { .. } => "",
         }
     }
 }
@@ -122,22 +146,35 @@ impl PathMatch {
         })
     }
 
-    fn matches(&self, path: &str) -> bool {
+    fn matches(&self, request: &RequestView<'_>) -> bool {
+        let path = request.path;
         match self {
             Self::Exact(want) => want == path,
             Self::Prefix(want) => path
                 .strip_prefix(want.as_str())
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
             Self::Regex(regex) => regex.is_match(path),
+            Self::Grpc { service, method } => {
+                let called = path.strip_prefix('/').and_then(|path| path.split_once('/'));
+                is_grpc(request.headers)
+                    && called.is_some_and(|(of, name)| {
+                        let plain = !of.is_empty() && !name.is_empty() && !name.contains('/');
+                        plain
+                            && service.as_ref().is_none_or(|want| want.matches(of))
+                            && method.as_ref().is_none_or(|want| want.matches(name))
+                    })
+            }
         }
     }
 
-    /// Rank among the kinds, and length: the larger is the more specific.
-    pub(super) fn specificity(&self) -> (u8, usize) {
+    /// Rank among the kinds, and lengths: the larger is the more specific.
+    pub(super) fn specificity(&self) -> (u8, usize, usize) {
+        let length = |part: &Option<ValueMatch>| part.as_ref().map_or(0, ValueMatch::length);
         match self {
-            Self::Exact(path) => (2, path.len()),
-            Self::Regex(regex) => (1, regex.as_str().len()),
-            Self::Prefix(path) => (0, path.len()),
+            Self::Grpc { service, method } => (3, length(service), length(method)),
+            Self::Exact(path) => (2, path.len(), 0),
+            Self::Regex(regex) => (1, regex.as_str().len(), 0),
+            Self::Prefix(path) => (0, path.len(), 0),
         }
     }
 }
@@ -155,6 +192,13 @@ impl ValueMatch {
         match self {
             Self::Exact(want) => want == value,
             Self::Regex(regex) => regex.is_match(value),
+        }
+    }
+
+    fn length(&self) -> usize {
+        match self {
+            Self::Exact(text) => text.len(),
+            Self::Regex(regex) => regex.as_str().len(),
         }
     }
 }

@@ -29,8 +29,8 @@ pub struct Found<'a> {
 }
 
 impl RouteTable {
-    /// Merges routes by the precedence of the Gateway API (HTTPRouteRule, `matches`): an
-    /// exact path, then a regular expression, then the longest prefix; a method; more
+    /// Merges routes by the precedence of the Gateway API (HTTPRouteRule, GRPCRouteRule,
+    /// `matches`): a gRPC call, the longest service, the longest method; an exact path, then a regular expression, then the longest prefix; a method; more
     /// headers; more query parameters; the older route; its name; the order in it. Where the
     /// API leaves the place of regular expressions open, ours is before prefixes, since `/`
     /// would hide them.
@@ -60,7 +60,7 @@ impl RouteTable {
 }
 
 type Order =
-    (Reverse<(u8, usize)>, bool, Reverse<usize>, Reverse<usize>, i64, String, usize, usize);
+    (Reverse<(u8, usize, usize)>, bool, Reverse<usize>, Reverse<usize>, i64, String, usize, usize);
 
 impl Entry {
     fn get(&self) -> Option<(&Arc<Rule>, &RouteMatch)> {
@@ -72,7 +72,7 @@ impl Entry {
         let condition = self.get().map(|(_, condition)| condition);
         let object = &self.route.object;
         (
-            Reverse(condition.map_or((0, 0), |c| c.path.specificity())),
+            Reverse(condition.map_or((0, 0, 0), |c| c.path.specificity())),
             condition.is_none_or(|c| c.method.is_none()),
             Reverse(condition.map_or(0, |c| c.headers.len())),
             Reverse(condition.map_or(0, |c| c.query.len())),

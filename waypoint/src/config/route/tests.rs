@@ -142,3 +142,72 @@ fn backends_are_chosen_by_weight() {
     assert_eq!(counts, [0, 900, 100]);
     assert!(Backend::choose(&[backend(0)], 7).is_none());
 }
+
+#[test]
+fn of_grpc_matches_the_longest_service_wins_and_then_the_longest_method() {
+    let call = |service: &str, method: &str| pb::RouteMatch {
+        grpc: Some(pb::GrpcMatch {
+            service: service.to_owned(),
+            method: method.to_owned(),
+            regex: false,
+        }),
+        ..Default::default()
+    };
+    let with_header = |name: &str| pb::RouteMatch {
+        headers: vec![value(name, "1")],
+        ..call("shop.Store", "Order")
+    };
+    let rules = || {
+        vec![
+            ("path", exact("/shop.Store/Order")),
+            ("any", call("", "")),
+            ("method", call("", "Order")),
+            ("service", call("shop.Store", "")),
+            ("both", call("shop.Store", "Order")),
+            ("header", with_header("x-a")),
+        ]
+    };
+    let headers = |more: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static("application/grpc"));
+        if !more.is_empty() {
+            headers.insert("x-a", HeaderValue::from_static("1"));
+        }
+        headers
+    };
+    let mut reversed = rules();
+    reversed.reverse();
+    for rules in [rules(), reversed] {
+        let table = RouteTable::new(&[route("r", 1, rules)]);
+        for (path, more, want) in [
+            ("/shop.Store/Order", "x-a", "header"),
+            ("/shop.Store/Order", "", "both"),
+            ("/shop.Store/Pay", "", "service"),
+            ("/bank.Account/Order", "", "method"),
+            ("/bank.Account/Pay", "", "any"),
+        ] {
+            let headers = headers(more);
+            let view = RequestView {
+                method: &Method::POST,
+                host: "shop",
+                host_port: None,
+                path,
+                query: None,
+                headers: &headers,
+            };
+            let found = table.find(&view).map(|found| found.rule.name.to_string());
+            assert_eq!(found.as_deref(), Some(want), "{path} {more}");
+        }
+        // What is no gRPC falls under routes of HTTP.
+        let none = HeaderMap::new();
+        let view = RequestView {
+            method: &Method::POST,
+            host: "shop",
+            host_port: None,
+            path: "/shop.Store/Order",
+            query: None,
+            headers: &none,
+        };
+        assert_eq!(table.find(&view).map(|found| &*found.rule.name), Some("path"));
+    }
+}

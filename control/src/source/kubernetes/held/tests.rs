@@ -172,5 +172,8 @@ fn a_grant_is_read_in_the_version_that_every_definition_has() {
     let Some((_, Some(Object::ReferenceGrant(grant)))) = update.changes.first() else {
         panic!("no grant: {update:?}")
     };
-    assert!(grant.lets_routes("x", "store") && !grant.lets_routes("y", "store"));
+    assert!(
+        grant.lets_routes("HTTPRoute", "x", "store")
+            && !grant.lets_routes("HTTPRoute", "y", "store")
+    );
 }

@@ -23,7 +23,11 @@ fn route(parents: &str, rule: &str) -> Option<(pb::Route, Vec<String>)> {
         "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: r, namespace: shop, creationTimestamp: '2026-01-02T03:04:05Z'}}\nspec: {{parentRefs: [{parents}], rules: [{rule}]}}\n"
     );
     let mut derived = Derived::default();
-    add(&world(&(SHOP.to_owned() + BANK + &yaml)), &Key::new("shop", "r"), &mut derived);
+    add::<HttpMatch>(
+        &world(&(SHOP.to_owned() + BANK + &yaml)),
+        &Key::new("shop", "r"),
+        &mut derived,
+    );
     let resource = derived.resources.into_iter().next()?;
     Some((pb::Route::decode(resource.body.as_slice()).expect("decodes"), resource.groups))
 }
@@ -121,4 +125,87 @@ fn the_age_of_a_route_decides_between_equals() {
     assert_eq!(sent.created_ms, 1_767_323_045_000);
     let object = sent.object.expect("named");
     assert_eq!((object.kind.as_str(), object.name.as_str()), ("HTTPRoute", "r"));
+}
+
+/// The resource of a GRPCRoute with this rule.
+fn grpc_route(rule: &str) -> pb::Route {
+    let yaml = format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata: {{name: r, namespace: shop}}\nspec: {{parentRefs: [{STORE}], rules: [{rule}]}}\n"
+    );
+    let mut derived = Derived::default();
+    add::<GrpcMatch>(
+        &world(&(SHOP.to_owned() + BANK + &yaml)),
+        &Key::new("shop", "r"),
+        &mut derived,
+    );
+    let resource = derived.resources.into_iter().next().expect("a resource");
+    assert_eq!(
+        (&*resource.name, resource.groups),
+        ("GRPCRoute/shop/r", vec!["shop/wp".to_owned()])
+    );
+    pb::Route::decode(resource.body.as_slice()).expect("decodes")
+}
+
+#[test]
+fn a_grpc_route_matches_calls() {
+    let call = |service: &str, method: &str, regex: bool| {
+        Some(pb::GrpcMatch { service: service.to_owned(), method: method.to_owned(), regex })
+    };
+    for (case, matches, want) in [
+        ("no match", "", call("", "", false)),
+        ("every call", "{}", call("", "", false)),
+        (
+            "one method",
+            "{method: {service: shop.Store, method: Order}}",
+            call("shop.Store", "Order", false),
+        ),
+        (
+            "one service",
+            "{method: {type: Exact, service: shop.Store}}",
+            call("shop.Store", "", false),
+        ),
+        ("one name", "{method: {method: Order}}", call("", "Order", false)),
+        (
+            "expressions",
+            "{method: {type: RegularExpression, service: 'shop[.].*', method: 'Order|Pay'}}",
+            call("shop[.].*", "Order|Pay", true),
+        ),
+        // No service is called so.
+        ("neither", "{method: {}}", call("/", "", false)),
+        ("another type", "{method: {type: Prefix, service: shop}}", call("/", "", false)),
+    ] {
+        let rule =
+            if matches.is_empty() { "{}".to_owned() } else { format!("{{matches: [{matches}]}}") };
+        let route = grpc_route(&rule);
+        let found = &route.rules[0].matches;
+        assert_eq!(found.len(), 1, "{case}");
+        assert_eq!(found[0].grpc, want, "{case}");
+    }
+    let headers = "{matches: [{headers: [{name: x, value: a}, {name: y, type: RegularExpression, value: b.*}]}]}";
+    let matching = &grpc_route(headers).rules[0].matches[0];
+    assert!(matching.grpc.is_some() && matching.headers.len() == 2, "{matching:?}");
+}
+
+#[test]
+fn a_grpc_route_has_backends_with_weights_and_two_filters() {
+    use pb::filter::Kind as Filter;
+    let route = grpc_route(
+        "{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {add: [{name: x, value: a}]}}, {type: ResponseHeaderModifier, responseHeaderModifier: {remove: [y]}}], backendRefs: [{name: store, port: 80, weight: 9}, {name: plain, port: 80}, {name: pay, namespace: bank, port: 80}]}",
+    );
+    let rule = &route.rules[0];
+    assert!(matches!(rule.filters[0].kind, Some(Filter::RequestHeaders(_))));
+    assert!(matches!(rule.filters[1].kind, Some(Filter::ResponseHeaders(_))));
+    let weights: Vec<_> = rule.backends.iter().map(|backend| backend.weight).collect();
+    assert_eq!(weights, [9, 1, 1]);
+    // The grant there is for routes of another kind.
+    let target = rule.backends[2].target.as_ref();
+    let refused =
+        matches!(target, Some(pb::backend::Target::Invalid(why)) if why.contains("GRPCRoute"));
+    assert!(refused, "{target:?}");
+    for filter in ["RequestMirror", "ExtensionRef", "URLRewrite", "RequestRedirect"] {
+        let route = grpc_route(&format!("{{filters: [{{type: {filter}}}]}}"));
+        let kind = route.rules[0].filters[0].kind.as_ref();
+        let refused = matches!(kind, Some(Filter::Unsupported(why)) if why.contains(filter));
+        assert!(refused, "{filter}: {kind:?}");
+    }
 }

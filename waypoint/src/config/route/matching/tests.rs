@@ -135,3 +135,59 @@ fn a_host_is_itself_or_below_a_suffix() {
         assert_eq!(HostPattern::new(pattern).matches(host), want, "{pattern} of {host}");
     }
 }
+
+#[test]
+fn a_grpc_call_is_a_post_of_grpc_to_a_method_of_a_service() {
+    let call = |service: &str, method: &str, regex: bool| pb::RouteMatch {
+        grpc: Some(pb::GrpcMatch { service: service.to_owned(), method: method.to_owned(), regex }),
+        ..Default::default()
+    };
+    let (post, get, grpc) = (Method::POST, Method::GET, "application/grpc");
+    for (matching, method, kind, path, want) in [
+        (call("shop.Store", "Order", false), &post, grpc, "/shop.Store/Order", true),
+        (
+            call("shop.Store", "Order", false),
+            &post,
+            "application/grpc+proto",
+            "/shop.Store/Order",
+            true,
+        ),
+        (
+            call("shop.Store", "Order", false),
+            &post,
+            "application/grpc-web",
+            "/shop.Store/Order",
+            false,
+        ),
+        (call("shop.Store", "Order", false), &post, "application/json", "/shop.Store/Order", false),
+        (call("shop.Store", "Order", false), &get, grpc, "/shop.Store/Order", false),
+        (call("shop.Store", "Order", false), &post, grpc, "/shop.Store/Orders", false),
+        (call("shop.Store", "Order", false), &post, grpc, "/shop.Store/order", false),
+        (call("shop.Store", "", false), &post, grpc, "/shop.Store/Pay", true),
+        (call("shop.Store", "", false), &post, grpc, "/shop.Stores/Pay", false),
+        (call("shop.Store", "", false), &post, grpc, "/shop.Store/a/b", false),
+        (call("shop.Store", "", false), &post, grpc, "/shop.Store/", false),
+        (call("", "Pay", false), &post, grpc, "/bank.Account/Pay", true),
+        (call("", "Pay", false), &post, grpc, "/Pay", false),
+        (call("", "", false), &post, grpc, "/any.Thing/Goes", true),
+        (call("", "", false), &post, grpc, "/not-a-method", false),
+        (call("shop[.].*", "Order|Pay", true), &post, grpc, "/shop.Store/Pay", true),
+        (call("shop[.].*", "Order|Pay", true), &post, grpc, "/xshop.Store/Pay", false),
+        (call("shop[.].*", "Order|Pay", true), &post, grpc, "/shop.Store/Payout", false),
+        (call("", "a)|(b", true), &post, grpc, "/shop.Store/b", false), // no expression by itself
+        (call("/", "", false), &post, grpc, "/shop.Store/Order", false),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static(kind));
+        let view = RequestView {
+            method,
+            host: "shop",
+            host_port: None,
+            path,
+            query: None,
+            headers: &headers,
+        };
+        let found = RouteMatch::compile(&matching).matches(&view);
+        assert_eq!(found, want, "{method} {kind} {path} by {matching:?}");
+    }
+}

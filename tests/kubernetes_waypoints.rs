@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use cluster::audit;
 use cluster::image::Image;
 use cluster::plan::{GATEWAY, Plan};
 use cluster::{Cluster, folders};
@@ -345,6 +346,107 @@ spec: {{action: {action}, rules: [{{to: [{{operation: {{paths: [/a]}}}}]}}]}}
         let before = versions()?;
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert_eq!(versions()?, before);
+        Ok(())
+    }
+}
+
+/// A server and a client, enrolled, and a policy of layer 7.
+const TRAFFIC: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {istio.io/dataplane-mode: ambient, ambit.dev/waypoint: entry}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: server, namespace: shop, labels: {app: server}}
+spec:
+  nodeName: node-b
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: server
+      image: local.test/base:1
+      imagePullPolicy: Never
+      command: [sh, -c, 'mkdir /www; echo fine > /www/index.html; cp /www/index.html /www/admin; exec httpd -f -p 8080 -h /www']
+---
+apiVersion: v1
+kind: Service
+metadata: {name: server, namespace: shop}
+spec: {selector: {app: server}, ports: [{port: 80, targetPort: 8080, appProtocol: http}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: client, namespace: shop}
+spec:
+  nodeName: node-a
+  terminationGracePeriodSeconds: 0
+  containers:
+    - {name: client, image: 'local.test/base:1', imagePullPolicy: Never, command: [sleep, '99999']}
+";
+
+const NO_ADMIN: &str = "
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: no-admin, namespace: shop}
+spec:
+  targetRefs: [{kind: Service, group: '', name: server}]
+  action: DENY
+  rules: [{to: [{operation: {paths: [/admin]}}]}]
+";
+
+/// Asks again and again for so many seconds; prints how often, and how often in vain.
+const LOAD: &str = "n=0; f=0; end=$(( $(busybox date +%s) + 45 ))
+while [ $(busybox date +%s) -lt $end ]; do
+  curl -sf -o /dev/null --max-time 5 http://server.shop/ || f=$((f + 1))
+  n=$((n + 1))
+done
+echo $n $f";
+
+testbed::scenario! {
+    #[ignore = "starts two kubelets"]
+    within 600;
+    async fn a_rollout_of_a_waypoint_fails_no_request(_bed: Testbed) -> anyhow::Result<()> {
+        let program = Path::new(AMBIT).with_file_name("ambit-cluster");
+        let plan = Plan::new("rollout", 2, &folders::target(), &program);
+        let binaries = folders::binaries()?;
+        let cluster = Cluster::start(&plan, &binaries, &[], &|what| eprintln!("{what}")).await?;
+        let kubectl = cluster.kubectl();
+        kubectl.apply(&binaries.gateway_api()?)?;
+        cluster.install_ambit(&plan)?;
+        cluster.ambit_is_ready().await?;
+
+        eprintln!("a waypoint by the namespace's label");
+        kubectl.apply(TRAFFIC)?;
+        let get = |kind: &str, name: &str| kubectl.get(&[kind, name, "-n", "shop"]).unwrap_or_default();
+        let programmed = async || condition(&get("gateway", "entry")["status"]["conditions"], "Programmed")["status"] == "True";
+        let waited = eventually("the waypoint is programmed", STARTED, programmed).await;
+        waited.with_context(|| kubectl.run(&["get", "pods,events", "-A"]).unwrap_or_default())?;
+        kubectl.apply(NO_ADMIN)?;
+        let ask = |path: &str| {
+            let url = format!("http://server.shop{path}");
+            let code = ["exec", "-n", "shop", "client", "--", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "3", &url];
+            kubectl.run(&code).unwrap_or_default()
+        };
+        eventually("the way leads through the waypoint", SOON, async || ask("/") == "200" && ask("/admin") == "403").await?;
+
+        eprintln!("two rollouts under load");
+        let mut load = kubectl.command();
+        load.args(["exec", "-n", "shop", "client", "--", "sh", "-c", LOAD]).stdout(Stdio::piped());
+        let load = load.spawn()?;
+        for _ in 0..2 {
+            kubectl.run(&["rollout", "restart", "deployment/entry", "-n", "shop"])?;
+            kubectl.run(&["rollout", "status", "deployment/entry", "-n", "shop", "--timeout=60s"])?;
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        }
+        let counted = load.wait_with_output()?;
+        let counted = String::from_utf8_lossy(&counted.stdout).into_owned();
+        let (asked, failed) = counted.trim().split_once(' ').context("two numbers")?;
+        eprintln!("{asked} requests, {failed} failed");
+        assert!(asked.parse::<u32>()? > 100, "{asked} requests");
+        assert_eq!(failed, "0", "of {asked} requests");
+
+        // Nothing was refused for want of a right.
+        let used = audit::used(&plan, "ambit-system")?;
+        assert!(used.refused.is_empty(), "refused: {:?}", used.refused);
         Ok(())
     }
 }

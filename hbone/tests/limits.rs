@@ -10,6 +10,11 @@ const CRATES: [&str; 5] = ["hbone", "ztunnel", "ztunnel/node", "waypoint", "cont
 /// Stands for what a limit does not have.
 const NONE: &str = "–";
 
+/// Whether a cell names nothing that could be looked for: it is empty, or says why in parentheses.
+fn is_words(cell: &str) -> bool {
+    cell == NONE || (cell.starts_with('(') && cell.ends_with(')') && cell.len() > 2)
+}
+
 /// A row of the table.
 #[derive(Debug, PartialEq)]
 struct Row {
@@ -55,10 +60,10 @@ fn every_row_of_the_table_of_limits_is_true() {
             }
             Some(_) => {}
         }
-        if metric != NONE && !is_registered(&literals, metric) {
+        if !is_words(metric) && !is_registered(&literals, metric) {
             wrong.push(format!("{name}: nothing registers {metric}"));
         }
-        if test != NONE && !exists(test) {
+        if !is_words(test) && !exists(test) {
             wrong.push(format!("{name}: there is no test {test}"));
         }
     }

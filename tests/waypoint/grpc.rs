@@ -229,6 +229,7 @@ testbed::scenario! {
         mesh.use_waypoint("shop", Some("waypoint"))?;
         mesh.has_waypoint(&server, true).await?;
         mesh.has_service(&service).await?;
+        Stream::open(&web, service.at4(9000)).await?;
         // Single calls are not served on the port that is dialled.
         let one = AuthorizationClient::new(dial(&web, service.at4(9000)).await?);
         let unrouted = one.clone().check(CheckRequest::default()).await.expect_err("not there");

@@ -57,7 +57,14 @@ impl Listener {
         let shares = Shares::new(MAX_HANDSHAKES_OF_ONE);
         let mut drain = self.drain.clone();
         loop {
-            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+            let permit = match Arc::clone(&room).try_acquire_owned() {
+                Ok(permit) => permit,
+                Err(_) => {
+                    self.engine.metrics.limit(Limit::Handshakes);
+                    let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+                    permit
+                }
+            };
             let accepted = tokio::select! {
                 () = drain.begun() => return,
                 accepted = tcp.accept() => accepted,

@@ -50,7 +50,9 @@ pub struct CheckLabels {
 /// A limit of the waypoint that was reached; each is a constant of ours.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
 pub enum Limit {
-    /// Handshakes that one address has open.
+    /// Handshakes that run.
+    Handshakes,
+    /// Those of one address.
     HandshakesOfOne,
     /// Checks of authorizers that run.
     Checks,
@@ -66,6 +68,7 @@ impl Limit {
     /// The label's value.
     fn as_str(self) -> &'static str {
         match self {
+            Self::Handshakes => "handshakes",
             Self::HandshakesOfOne => "handshakes_of_one",
             Self::Checks => "checks",
             Self::ChecksOfOne => "checks_of_one",
@@ -78,6 +81,7 @@ impl Limit {
 impl std::fmt::Display for Limit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::Handshakes => "the limit of handshakes",
             Self::HandshakesOfOne => "the limit of handshakes of one address",
             Self::Checks => "the limit of checks that run",
             Self::ChecksOfOne => "the limit of checks that run for one identity",
@@ -168,7 +172,7 @@ impl Metrics {
         );
         registry.register(
             format!("{METRIC_PREFIX}_waypoint_limits_reached"),
-            "Handshakes and checks refused at a limit",
+            "Handshakes, checks and bodies that met a limit",
             metrics.limits.clone(),
         );
         metrics

@@ -418,3 +418,6 @@ fn broken(endpoint: &Endpoint, error: &hyper::Error, unsent: Option<Request<Body
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

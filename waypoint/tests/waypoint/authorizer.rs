@@ -55,6 +55,15 @@ impl Authorization for Engine {
                 Ok(tonic::Response::new(answer))
             }
             "/hang" => std::future::pending().await,
+            "/long" => {
+                let answer =
+                    auth::DeniedHttpResponse { body: "x".repeat(2 << 20), ..Default::default() };
+                Ok(tonic::Response::new(auth::CheckResponse {
+                    status: Some(Status { code: 7, ..Default::default() }),
+                    http_response: Some(HttpResponse::DeniedResponse(answer)),
+                    ..Default::default()
+                }))
+            }
             _ => Err(tonic::Status::permission_denied("broken engine")),
         }
     }
@@ -127,6 +136,10 @@ async fn an_authorizer_decides_and_whatever_else_it_does_refuses() {
     assert!(answer.contains("hop=authorizer"), "{answer}");
     let answer = raw(&mesh, "web", &get("/smuggle", ""), "decide\n").await;
     assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
+    // An answer over its limit is none.
+    let answer = raw(&mesh, "web", &get("/long", "Connection: close\r\n"), "").await;
+    assert!(answer.starts_with("HTTP/1.1 403") && !answer.contains("xxxx"), "{answer}");
+    assert!(answer.contains("hop=authorizer") && answer.contains("did not decide"), "{answer}");
 
     configure(&mesh, false, None);
     let began = Instant::now();

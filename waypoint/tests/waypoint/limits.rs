@@ -23,13 +23,15 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::TcpListenerStream;
 use waypoint::config::store::Kind;
 use waypoint::stage::ext_authz::{BODY_DEADLINE, MAX_BODIES_OF_ONE, MAX_CHECKS_OF_ONE};
-use waypoint::upstream::pool::MAX_OF_ONE;
+use waypoint::upstream::pool::{MAX_IDLE, MAX_OF_ONE};
 
 use crate::http1::{SOON, policy};
 use crate::support::{Mesh1, VIP};
 
 /// Handshakes of one address; the next is closed.
 const HANDSHAKES: usize = 32;
+/// Handshakes of all; the next waits.
+const ALL_HANDSHAKES: usize = 256;
 
 /// A connection from an address of its own that says nothing.
 async fn silent(mesh: &Mesh1, from: &str) -> TcpStream {
@@ -261,4 +263,80 @@ pub(crate) async fn patient(
         let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         tokio::spawn(server.serve_connection(TokioIo::new(tcp), service));
     }
+}
+
+#[tokio::test]
+async fn handshakes_of_all_addresses_have_a_limit_and_the_next_waits() {
+    let mesh = Mesh1::start().await;
+    mesh.service("store", VIP.ip(), AppProtocol::Http11);
+    let mut open = Vec::new();
+    for address in 0..ALL_HANDSHAKES / HANDSHAKES {
+        for _ in 0..HANDSHAKES {
+            open.push(silent(&mesh, &format!("127.9.10.{}", address + 1)).await);
+        }
+    }
+    let mut waits = std::pin::pin!(mesh.tunnel("web", VIP));
+    assert!(timeout(Duration::from_millis(300), waits.as_mut()).await.is_err(), "it waits");
+    let reached = "ambit_waypoint_limits_reached_total{limit=\"handshakes\"} 1";
+    assert!(mesh.metrics().contains(reached), "{}", mesh.metrics());
+    open.pop();
+    timeout(SOON, waits).await.expect("in time").expect("its turn has come");
+}
+
+#[tokio::test]
+async fn idle_http1_connections_are_kept_up_to_a_limit() {
+    let mesh = Mesh1::start().await;
+    mesh.service("store", VIP.ip(), AppProtocol::Http11);
+    let mut applications = crate::drain::heads(mesh.pod("store").await.take());
+    let (mut clients, mut busy) = (Vec::new(), Vec::new());
+    for _ in 0..MAX_IDLE + 20 {
+        let mut tunnel = mesh.tunnel("web", VIP).await.expect("a tunnel");
+        tunnel.write_all(crate::http1::get("/", "").as_bytes()).await.expect("sent");
+        clients.push(tunnel);
+        let application = timeout(SOON, applications.recv()).await.expect("in time");
+        busy.push(application.expect("a connection of its own"));
+    }
+    let mut kept = JoinSet::new();
+    for mut application in busy {
+        application.write_all(crate::drain::ANSWER).await.expect("open");
+        kept.spawn(async move {
+            // Kept is what is not closed soon.
+            timeout(Duration::from_secs(2), application.read_u8()).await.is_err()
+        });
+    }
+    let kept = kept.join_all().await.into_iter().filter(|kept| *kept).count();
+    assert_eq!(kept, MAX_IDLE);
+}
+
+/// A frame of HTTP/2 (RFC 9113 section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let [_, length @ ..] = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    [&length[..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+#[tokio::test]
+async fn a_flood_of_streams_that_are_reset_at_once_ends_the_connection() {
+    let mesh = Mesh1::start().await;
+    mesh.service("store", VIP.ip(), AppProtocol::Http2);
+    let (arrived, _requests) = mpsc::unbounded_channel();
+    let (_release, answer) = watch::channel(false);
+    tokio::spawn(patient(mesh.pod("store").await.take(), arrived, answer));
+    let mut tunnel = mesh.tunnel("web", VIP).await.expect("a tunnel");
+    let mut flood = waypoint::http::serve::PREFACE.to_vec();
+    flood.extend(frame(4, 0, 0, &[]));
+    // :method GET, :scheme http, :path /, :authority store (RFC 7541 appendix A)
+    let head = [&[0x82, 0x86, 0x84, 0x41, 5][..], b"store"].concat();
+    for n in 0..1000 {
+        flood.extend(frame(1, 0x5, 2 * n + 1, &head));
+        flood.extend(frame(3, 0, 2 * n + 1, &8_u32.to_be_bytes()));
+    }
+    let _ = tunnel.write_all(&flood).await;
+    let mut rest = Vec::new();
+    let reading = async { while tunnel.read_buf(&mut rest).await.is_ok_and(|n| n > 0) {} };
+    timeout(SOON, reading).await.expect("it ends");
+    // GOAWAY with ENHANCE_YOUR_CALM.
+    let goaway = rest.windows(9).position(|w| w[3] == 7 && w[5..9] == [0; 4]);
+    let code = goaway.and_then(|at| rest.get(at + 13..at + 17));
+    assert_eq!(code, Some(&11_u32.to_be_bytes()[..]), "{rest:?}");
+    mesh.tunnel("web", VIP).await.expect("others are served");
 }

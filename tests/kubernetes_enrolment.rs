@@ -114,9 +114,12 @@ impl Shop<'_> {
         let pod = self.pod("server")?;
         let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let url = |address: &str, port: u16| match address.contains(':') {
-            true => format!("http://[{address}]:{port}/"),
-            false => format!("http://{address}:{port}/"),
+        let url = |address: &str, port: u16| {
+            if address.contains(':') {
+                format!("http://[{address}]:{port}/")
+            } else {
+                format!("http://{address}:{port}/")
+            }
         };
         let services = list(&service["spec"]["clusterIPs"]);
         let pods = list(&pod["status"]["podIPs"]);

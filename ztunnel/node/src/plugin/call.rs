@@ -74,7 +74,7 @@ async fn call(path: &Path, body: &Value) -> Result<(), CallError> {
             return Ok(());
         }
         let said = Limited::new(body, MAX_ANSWER).collect().await;
-        let text = said.map(|said| said.to_bytes()).unwrap_or_default();
+        let text = said.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).into_owned();
         Err(CallError::Refused { status: head.status, text })
     };

@@ -98,16 +98,20 @@ impl KubernetesSource {
                 Err(error) => {
                     warn!(pod = format!("{namespace}/{name}"), %error,
                         "cannot write a pod's status; grant patch on pods/status");
-                    self.again(&uid, reports).await;
+                    again(uid, reports.clone());
                 }
             }
         }
     }
+}
 
-    async fn again(&self, uid: &Uid, reports: &Reports) {
+/// Tells a report again after a while. Nobody waits for it: one pod that cannot be written
+/// keeps no other from being told.
+fn again(uid: Uid, reports: Reports) {
+    tokio::spawn(async move {
         tokio::time::sleep(AGAIN).await;
-        reports.tell_again(uid);
-    }
+        reports.tell_again(&uid);
+    });
 }
 
 impl PodSource for KubernetesSource {

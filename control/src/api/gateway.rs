@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::object::Meta;
+use crate::model::object::{Key, Meta};
 
 pub use grpc::{GrpcMatch, GrpcMethodMatch, GrpcRoute};
 
@@ -239,6 +239,15 @@ pub struct ParentRef {
     /// A port of the parent.
     #[serde(default)]
     pub port: Option<u16>,
+}
+
+impl ParentRef {
+    /// The Service that this names for a route in `namespace`, if it names one.
+    pub fn service(&self, namespace: &str) -> Option<Key> {
+        let core = matches!(self.group.as_deref().unwrap_or_default(), "" | "core");
+        let named = core && self.kind.as_deref() == Some("Service");
+        named.then(|| Key::new(self.namespace.as_deref().unwrap_or(namespace), &self.name))
+    }
 }
 
 /// A rule of a route.

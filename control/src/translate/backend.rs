@@ -1,7 +1,8 @@
 //! What a route's reference to a backend means: the same for its conditions and for waypoints.
 
 use super::Derived;
-use crate::api::gateway::BackendRef;
+use super::route::Matches;
+use crate::api::gateway::{BackendRef, Route};
 use crate::model::object::{Key, Kind, ObjectRef, Service};
 use crate::model::world::World;
 
@@ -51,15 +52,15 @@ impl BackendError {
     }
 }
 
-/// The service of a backend of a route of kind `route` in `from`. Whether it is there is told only to who may
-/// refer to it.
+/// The service of a backend of `route`, whose kind is `M::KIND`. Whether it is there is told only
+/// to who may refer to it. A service that is the route's own parent needs no grant: that is where
+/// its requests go without the route.
 ///
 /// # Errors
 /// See [`BackendError`].
-pub fn resolve<'a>(
+pub fn resolve<'a, M: Matches>(
     world: &'a World,
-    route: Kind,
-    from: &str,
+    route: &Route<M>,
     backend: &BackendRef,
     derived: &mut Derived,
 ) -> Result<&'a Service, BackendError> {
@@ -69,12 +70,15 @@ pub fn resolve<'a>(
         let full = if group.is_empty() { kind.to_owned() } else { format!("{group}/{kind}") };
         return Err(BackendError::InvalidKind(full));
     }
+    let from = &route.meta.key.namespace;
     let key = Key::new(backend.namespace.as_deref().unwrap_or(from), &backend.name);
-    let name = format!("{route:?}");
+    let name = format!("{:?}", M::KIND);
     let granted = || world.grants_in(&key.namespace).any(|g| g.lets_routes(&name, from, &key.name));
-    if key.namespace != from && !granted() {
-        let from = from.to_owned();
-        return Err(BackendError::RefNotPermitted { kind: route, service: key, from });
+    let own =
+        || route.spec.parent_refs.iter().any(|parent| parent.service(from).as_ref() == Some(&key));
+    if key.namespace != *from && !own() && !granted() {
+        let from = from.clone();
+        return Err(BackendError::RefNotPermitted { kind: M::KIND, service: key, from });
     }
     derived.looked_at.insert(ObjectRef::new(Kind::Service, &key.namespace, &key.name));
     let service = world.service(&key).ok_or_else(|| BackendError::NotFound(key.clone()))?;

@@ -63,7 +63,7 @@ pub fn derive<M: Matches>(world: &World, key: &Key) -> Derived {
     let Some(route) = M::route(world, key) else { return derived };
     let parents = parents(world, key, &route.spec.parent_refs, &mut derived);
     let parents: Vec<String> = parents.into_iter().flatten().collect();
-    let resolved = resolved_refs(world, key, route, &mut derived);
+    let resolved = resolved_refs(world, route, &mut derived);
     let conditions = vec![accepted(&parents, &unserved(route)), resolved];
     let name = ObjectRef::new(M::KIND, &key.namespace, &key.name);
     derived.conditions.push((name, conditions));
@@ -93,7 +93,7 @@ pub fn by_parent<M: Matches>(
     let unserved = unserved(route);
     let refs = &route.spec.parent_refs;
     let problems = parents(world, key, refs, &mut derived);
-    let resolved = resolved_refs(world, key, route, &mut derived);
+    let resolved = resolved_refs(world, route, &mut derived);
     let is_ours = |parent: &ParentRef| match parent.kind.as_deref().unwrap_or("Gateway") {
         "Service" => matches!(parent.group.as_deref().unwrap_or_default(), "" | "core"),
         "Gateway" => {
@@ -119,13 +119,8 @@ fn accepted(parents: &[String], unserved: &[String]) -> Condition {
     }
 }
 
-fn resolved_refs<M: Matches>(
-    world: &World,
-    key: &Key,
-    route: &Route<M>,
-    derived: &mut Derived,
-) -> Condition {
-    let backends = bad_backends(world, key, route, derived);
+fn resolved_refs<M: Matches>(world: &World, route: &Route<M>, derived: &mut Derived) -> Condition {
+    let backends = bad_backends(world, route, derived);
     // The first one's reason, as there is one for all.
     let reason = backends.first().map_or("ResolvedRefs", |(reason, _)| reason);
     let backends: Vec<String> = backends.into_iter().map(|(_, problem)| problem).collect();
@@ -146,11 +141,12 @@ fn missing_parent(
 ) -> Option<String> {
     let key = Key::new(parent.namespace.as_deref().unwrap_or(&route.namespace), &parent.name);
     let field = format!("spec.parentRefs[{index}]");
-    if key.namespace != route.namespace {
-        let right = "a route is written beside its parent";
+    let kind = parent.kind.as_deref().unwrap_or("Gateway");
+    if key.namespace != route.namespace && kind == "Gateway" {
+        let right = "a route for a whole waypoint is written beside it";
         return Some(format!("{field} names {key} of another namespace; {right}"));
     }
-    let there = match parent.kind.as_deref().unwrap_or("Gateway") {
+    let there = match kind {
         "Service" => look(world, Kind::Service, &key, derived),
         "Gateway" => look(world, Kind::Gateway, &key, derived),
         other => return Some(format!("{field}.kind is {other:?}; write Service")),
@@ -189,14 +185,13 @@ fn unserved<M: Matches>(route: &Route<M>) -> Vec<String> {
 /// Reasons and problems.
 fn bad_backends<M: Matches>(
     world: &World,
-    key: &Key,
     route: &Route<M>,
     derived: &mut Derived,
 ) -> Vec<(&'static str, String)> {
     let mut problems = Vec::new();
     for (r, rule) in route.spec.rules.iter().enumerate() {
         for (b, backend) in rule.backend_refs.iter().enumerate() {
-            if let Err(error) = resolve(world, M::KIND, &key.namespace, backend, derived) {
+            if let Err(error) = resolve(world, route, backend, derived) {
                 let field = format!("spec.rules[{r}].backendRefs[{b}]");
                 problems.push((error.reason(), format!("{field}: {error}")));
             }

@@ -45,6 +45,8 @@ pub struct Parent {
     pub target: Target,
     /// Only requests to this service port.
     pub port: Option<u16>,
+    /// Only requests from this namespace, in the place of the service's own routes.
+    pub consumer: Option<Arc<str>>,
 }
 
 /// One rule of a route.
@@ -103,7 +105,9 @@ impl Parent {
             pb::parent::Target::Gateway(gateway) => Target::Gateway(ObjectName::gateway(gateway)),
         };
         let port = u16::try_from(wire.port).ok()?;
-        Some(Self { target, port: (port != 0).then_some(port) })
+        let consumer = &wire.consumer_namespace;
+        let consumer = (!consumer.is_empty()).then(|| consumer.as_str().into());
+        Some(Self { target, port: (port != 0).then_some(port), consumer })
     }
 }
 

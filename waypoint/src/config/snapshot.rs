@@ -24,11 +24,15 @@ pub struct Snapshot {
     providers: HashTrieMapSync<Arc<str>, Arc<Provider>>,
 }
 
+/// Routes by port; `None` holds what is attached to every port.
+type Tables = HashMap<Option<u16>, RouteTable>;
+
 /// What the objects of the user attach to a service, or to the whole Gateway.
 #[derive(Debug, Default)]
 pub(super) struct Attached {
-    /// By port; `None` holds what is attached to every port.
-    routes: HashMap<Option<u16>, RouteTable>,
+    routes: Tables,
+    /// The routes of consumers, by their namespace.
+    consumers: HashMap<Arc<str>, Tables>,
     policies: Vec<Arc<Policy>>,
 }
 
@@ -39,26 +43,36 @@ impl Attached {
         routes: impl Iterator<Item = &'a Arc<Route>>,
         policies: impl Iterator<Item = &'a Arc<Policy>>,
     ) -> Self {
-        let mut ports: HashMap<Option<u16>, Vec<Arc<Route>>> = HashMap::new();
+        let mut by_consumer: HashMap<Option<Arc<str>>, ByPort> = HashMap::new();
         for route in routes {
             for parent in route.parents.iter().filter(|parent| parent.target == *target) {
+                let ports = by_consumer.entry(parent.consumer.clone()).or_default();
                 ports.entry(parent.port).or_default().push(route.clone());
             }
         }
-        let everywhere = ports.get(&None).cloned().unwrap_or_default();
-        for (port, routes) in &mut ports {
-            if port.is_some() {
-                routes.extend(everywhere.iter().cloned());
-            }
-        }
-        let tables = ports.into_iter().map(|(port, routes)| (port, RouteTable::new(&routes)));
+        let routes = by_consumer.remove(&None).map(tables).unwrap_or_default();
+        let consumers =
+            by_consumer.into_iter().filter_map(|(of, ports)| Some((of?, tables(ports))));
         let policies = policies.filter(|policy| !policy.dry_run).cloned();
-        Self { routes: tables.collect(), policies: policies.collect() }
+        Self { routes, consumers: consumers.collect(), policies: policies.collect() }
     }
 
     fn is_empty(&self) -> bool {
-        self.routes.is_empty() && self.policies.is_empty()
+        self.routes.is_empty() && self.consumers.is_empty() && self.policies.is_empty()
     }
+}
+
+type ByPort = HashMap<Option<u16>, Vec<Arc<Route>>>;
+
+/// Each port's routes, and with them those of every port.
+fn tables(mut ports: ByPort) -> Tables {
+    let everywhere = ports.get(&None).cloned().unwrap_or_default();
+    for (port, routes) in &mut ports {
+        if port.is_some() {
+            routes.extend(everywhere.iter().cloned());
+        }
+    }
+    ports.into_iter().map(|(port, routes)| (port, RouteTable::new(&routes))).collect()
 }
 
 impl Snapshot {
@@ -83,11 +97,18 @@ impl Snapshot {
         self.providers.remove_mut(name);
     }
 
-    /// The routes of a service port: its own, else those of the Gateway. None means that the
-    /// service itself is the backend.
-    pub fn routes(&self, service: &NamespacedHostname, port: u16) -> Option<&RouteTable> {
-        let own = self.services.get(service).map(|service| &service.routes);
-        [own, Some(&self.own.routes)]
+    /// The routes of a service port for requests from a namespace: those that the namespace has
+    /// written for itself (GEP-1426: they win), else the service's own, else those of the
+    /// Gateway. None means that the service itself is the backend.
+    pub fn routes(
+        &self,
+        service: &NamespacedHostname,
+        port: u16,
+        from: &str,
+    ) -> Option<&RouteTable> {
+        let service = self.services.get(service);
+        let consumer = service.and_then(|service| service.consumers.get(from));
+        [consumer, service.map(|service| &service.routes), Some(&self.own.routes)]
             .into_iter()
             .flatten()
             .find_map(|by_port| by_port.get(&Some(port)).or_else(|| by_port.get(&None)))

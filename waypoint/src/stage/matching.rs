@@ -5,7 +5,7 @@ use crate::directory::Target;
 use crate::failure::Failure;
 use crate::pipeline::{Destination, Exchange, Flow, Matched, Stage, World};
 
-/// Finds the rule of a request. A service without routes is its own backend; a workload that
+/// Finds the rule of a request, by the namespace of its caller too. A service without routes is its own backend; a workload that
 /// was addressed itself has no routes.
 #[derive(Clone, Copy, Debug)]
 pub struct Match;
@@ -32,7 +32,8 @@ fn find(exchange: &Exchange) -> Result<Found, Failure> {
     let Target::Service { service, address } = &exchange.target else {
         return Ok((None, Some(Destination::Addressed)));
     };
-    let Some(table) = exchange.world.config.routes(&service.key, address.port()) else {
+    let from = exchange.inbound.peer.namespace();
+    let Some(table) = exchange.world.config.routes(&service.key, address.port(), from) else {
         return Ok((None, Some(Destination::Service(service.clone(), address.port()))));
     };
     let found = table.find(&exchange.head.view()).ok_or(Failure::NoRoute)?;

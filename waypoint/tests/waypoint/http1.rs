@@ -263,6 +263,7 @@ fn route() -> pb::Route {
         parents: vec![pb::Parent {
             target: Some(pb::parent::Target::Service(service("store"))),
             port: 80,
+            ..Default::default()
         }],
         rules: vec![
             pb::RouteRule {

@@ -89,6 +89,7 @@ pub(crate) fn route(mesh: &Mesh1, rule: pb::RouteRule) {
         parents: vec![pb::Parent {
             target: Some(pb::parent::Target::Service(service())),
             port: 80,
+            ..Default::default()
         }],
         rules: vec![rule],
         ..Default::default()

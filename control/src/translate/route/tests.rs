@@ -122,11 +122,8 @@ fn a_parent_is_there_or_the_route_is_not_accepted() {
         ("missing", "kind: Service, name: gone", Some("spec.parentRefs[0] names shop/gone")),
         ("a Gateway that is missing", "name: gone", Some("spec.parentRefs[0] names shop/gone")),
         ("another kind", "kind: Mesh, name: m", Some("write Service")),
-        (
-            "another's service",
-            "kind: Service, name: pay, namespace: bank",
-            Some("another namespace"),
-        ),
+        ("another's service", "kind: Service, name: pay, namespace: bank", None),
+        ("another's Gateway", "name: wp, namespace: bank", Some("another namespace")),
     ] {
         let conditions = conditions(&route(parent, "name: store, port: 80"));
         let accepted = of(&conditions, "Accepted");

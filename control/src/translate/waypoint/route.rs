@@ -46,7 +46,12 @@ pub fn add<M: Matches + Compared>(world: &World, key: &Key, derived: &mut Derive
         created_ms: created(route),
         parents,
         hostnames: route.spec.hostnames.clone(),
-        rules: route.spec.rules.iter().map(|rule| self::rule(world, key, rule, derived)).collect(),
+        rules: route
+            .spec
+            .rules
+            .iter()
+            .map(|rule| self::rule(world, route, rule, derived))
+            .collect(),
     };
     derived.resources.push(Resource {
         family: Family::WaypointRoute,
@@ -64,8 +69,8 @@ fn created<M>(route: &Route<M>) -> i64 {
     time.map_or(0, |time| time.unix_timestamp().saturating_mul(1000))
 }
 
-/// A parent and the groups of its waypoints. A service of another namespace is not a producer's
-/// own: a route there would change what others call, so it is left out.
+/// A parent and the groups of its waypoints. A route in another namespace than its service's is
+/// a consumer's (GEP-1426): it concerns what that namespace sends and nothing else.
 fn parent(
     world: &World,
     route: &Key,
@@ -74,9 +79,7 @@ fn parent(
 ) -> Option<(pb::Parent, Vec<String>)> {
     let key = Key::new(parent.namespace.as_deref().unwrap_or(&route.namespace), &parent.name);
     let port = u32::from(parent.port.unwrap_or(0));
-    if key.namespace != route.namespace {
-        return None;
-    }
+    let consumer = key.namespace != route.namespace;
     match parent.kind.as_deref().unwrap_or("Gateway") {
         "Service" => {
             derived.looked_at.insert(ObjectRef::new(Kind::Service, &key.namespace, &key.name));
@@ -91,9 +94,11 @@ fn parent(
                 namespace: key.namespace.clone(),
                 hostname: hostname(world, &key),
             };
-            Some((pb::Parent { target: Some(pb::parent::Target::Service(service)), port }, groups))
+            let consumer_namespace = if consumer { route.namespace.clone() } else { String::new() };
+            let target = Some(pb::parent::Target::Service(service));
+            Some((pb::Parent { target, port, consumer_namespace }, groups))
         }
-        "Gateway" => {
+        "Gateway" if !consumer => {
             derived.looked_at.insert(ObjectRef::new(Kind::Gateway, &key.namespace, &key.name));
             let gateway = world.gateway(&key)?;
             if !is_waypoint(world, gateway, &mut derived.looked_at) {
@@ -101,7 +106,8 @@ fn parent(
             }
             // The port of a Gateway parent is its listener's, not a service's.
             let target = pb::parent::Target::Gateway(super::object("Gateway", &key));
-            Some((pb::Parent { target: Some(target), port: 0 }, vec![group(world, &key)]))
+            let parent = pb::Parent { target: Some(target), ..pb::Parent::default() };
+            Some((parent, vec![group(world, &key)]))
         }
         _ => None,
     }
@@ -109,7 +115,7 @@ fn parent(
 
 fn rule<M: Matches + Compared>(
     world: &World,
-    route: &Key,
+    route: &Route<M>,
     rule: &RouteRule<M>,
     derived: &mut Derived,
 ) -> pb::RouteRule {
@@ -138,7 +144,7 @@ fn rule<M: Matches + Compared>(
         backends: rule
             .backend_refs
             .iter()
-            .map(|backend| self::backend::<M>(world, route, backend, derived))
+            .map(|backend| self::backend(world, route, backend, derived))
             .collect(),
         request_timeout,
         backend_timeout,
@@ -229,11 +235,11 @@ fn value(value: &ValueMatch) -> pb::ValueMatch {
 
 fn backend<M: Matches>(
     world: &World,
-    route: &Key,
+    route: &Route<M>,
     backend: &BackendRef,
     derived: &mut Derived,
 ) -> pb::Backend {
-    let target = match resolve(world, M::KIND, &route.namespace, backend, derived) {
+    let target = match resolve(world, route, backend, derived) {
         Ok(service) => pb::backend::Target::Service(pb::ServiceRef {
             namespace: service.meta.key.namespace.clone(),
             hostname: hostname(world, &service.meta.key),

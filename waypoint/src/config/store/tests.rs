@@ -30,16 +30,20 @@ fn gateway(name: &str) -> pb::Gateway {
     }
 }
 
-/// `gw:NAME` is a Gateway, `NAME` a service, `NAME:PORT` one port of it.
+/// `gw:NAME` is a Gateway, `NAME` a service, `NAME:PORT` one port of it, `NAME@NAMESPACE` for
+/// requests from there.
 fn route(name: &str, parents: &[&str]) -> pb::Route {
     let parent = |text: &&str| match text.strip_prefix("gw:") {
         Some(gateway) => {
-            pb::Parent { target: Some(pb::parent::Target::Gateway(object("", gateway))), port: 0 }
+            let target = Some(pb::parent::Target::Gateway(object("", gateway)));
+            pb::Parent { target, ..Default::default() }
         }
         None => {
+            let (text, consumer) = text.split_once('@').unwrap_or((text, ""));
             let (host, port) = text.split_once(':').unwrap_or((text, "0"));
             let target = Some(pb::parent::Target::Service(service(host)));
-            pb::Parent { target, port: port.parse().expect("a port") }
+            let port = port.parse().expect("a port");
+            pb::Parent { target, port, consumer_namespace: consumer.to_owned() }
         }
     };
     pb::Route {
@@ -145,8 +149,11 @@ fn told(snapshot: &Snapshot) -> Vec<String> {
             hostname: format!("s{n}").as_str().into(),
         };
         for port in [80, 81] {
-            let found = snapshot.routes(&host, port).and_then(|table| table.find(&view));
-            told.push(format!("{host}:{port} {:?}", found.map(|found| found.rule.name.clone())));
+            for from in ["elsewhere", "c"] {
+                let table = snapshot.routes(&host, port, from);
+                let found = table.and_then(|table| table.find(&view)).map(|f| f.rule.name.clone());
+                told.push(format!("{from} to {host}:{port} {found:?}"));
+            }
         }
         let guards = std::slice::from_ref(&host);
         let policies = snapshot.policies(guards).map(|policy| policy.object.to_string());
@@ -159,7 +166,7 @@ fn told(snapshot: &Snapshot) -> Vec<String> {
 
 #[test]
 fn many_changes_lead_where_all_at_once_leads() {
-    const TARGETS: [&str; 7] = ["s0", "s1", "s2:80", "s3:81", "gw:waypoint", "gw:other", "s3"];
+    const TARGETS: [&str; 7] = ["s0", "s1@c", "s2:80", "s3:81@c", "gw:waypoint", "gw:other", "s3"];
     let mut random = 1_u64;
     let mut next = |below: usize| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -171,6 +178,7 @@ fn many_changes_lead_where_all_at_once_leads() {
         let (of, number) = (next(4), next(5));
         let (first, second) = (TARGETS[next(7)], TARGETS[next(7)]);
         let host = |text: &'static str| {
+            let text = text.split_once('@').map_or(text, |(text, _)| text);
             text.strip_suffix(":80").unwrap_or(text).strip_suffix(":81").unwrap_or(text)
         };
         let kind = Kind::ALL[of];
@@ -202,6 +210,24 @@ fn many_changes_lead_where_all_at_once_leads() {
             assert_eq!(told(&store.snapshot()), told(&fresh.snapshot()), "step {step}");
         }
     }
+}
+
+#[test]
+fn a_consumers_routes_concern_its_own_requests_and_win_there() {
+    let mut store = Store::default();
+    put(&mut store, Kind::Gateway, "gw", &gateway("waypoint"));
+    put(&mut store, Kind::Route, "r0", &route("theirs", &["s0"]));
+    put(&mut store, Kind::Route, "r1", &route("ours", &["s0:80@c", "s1@c"]));
+    let told = told(&store.snapshot());
+    let says = |who: &str, what: &str| {
+        let line = format!("{who} {what}");
+        assert!(told.contains(&line), "{line}: {told:#?}");
+    };
+    says("c to shop/s0:80", "Some(\"ours\")");
+    says("c to shop/s0:81", "Some(\"theirs\")");
+    says("c to shop/s1:81", "Some(\"ours\")");
+    says("elsewhere to shop/s0:80", "Some(\"theirs\")");
+    says("elsewhere to shop/s1:80", "None");
 }
 
 #[test]

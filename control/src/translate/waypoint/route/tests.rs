@@ -55,6 +55,35 @@ fn a_route_reaches_the_waypoints_of_its_parents() {
     }
 }
 
+/// A route in namespace bank for a service of namespace shop.
+const CONSUMERS: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: r, namespace: bank}
+spec:
+  parentRefs: [{kind: Service, name: store, namespace: shop}, {name: wp, namespace: shop}]
+  rules:
+    - backendRefs: [{name: store, namespace: shop, port: 80}, {name: plain, namespace: shop, port: 80}]
+";
+
+#[test]
+fn a_consumers_route_is_for_its_own_namespace_and_needs_no_grant_for_its_parent() {
+    let mut derived = Derived::default();
+    let world = world(&(SHOP.to_owned() + BANK + CONSUMERS));
+    add::<HttpMatch>(&world, &Key::new("bank", "r"), &mut derived);
+    let resource = derived.resources.first().expect("sent");
+    assert_eq!(resource.groups, ["shop/wp"], "the waypoint of the service, not of the route");
+    let sent = pb::Route::decode(resource.body.as_slice()).expect("decodes");
+    let parents: Vec<&str> = sent.parents.iter().map(|p| p.consumer_namespace.as_str()).collect();
+    assert_eq!(parents, ["bank"], "and nothing of a whole waypoint of others");
+    let [parent, other] = [0, 1].map(|n| sent.rules[0].backends[n].target.clone());
+    assert!(matches!(parent, Some(pb::backend::Target::Service(_))), "{parent:?}");
+    assert!(
+        matches!(&other, Some(pb::backend::Target::Invalid(why)) if why.contains("ReferenceGrant")),
+        "{other:?}"
+    );
+}
+
 #[test]
 fn a_backend_is_a_service_or_the_reason_why_it_is_none() {
     use pb::backend::Target;

@@ -33,8 +33,7 @@ impl Binaries {
     pub fn build(source: &Path, target: &Path, say: &dyn Fn(&str)) -> anyhow::Result<Self> {
         let folder = target.join("cluster").join("programs");
         for module in MODULES {
-            build(&source.join("programs").join(module), &folder, module, say)
-                .with_context(|| format!("building {module}"))?;
+            built(source, &folder, module, say)?;
         }
         definitions(&source.join("programs/definitions"), &folder.join("definitions"))
             .context("the definitions of the Gateway API")?;
@@ -54,6 +53,19 @@ impl Binaries {
             text += "\n---\n";
         }
         Ok(text)
+    }
+
+    /// Builds the Gateway API's conformance suite, and the program that its pods run: a folder
+    /// with `server` and `client`.
+    ///
+    /// # Errors
+    /// As [`Binaries::build`].
+    pub fn suite(&self, source: &Path, say: &dyn Fn(&str)) -> anyhow::Result<(PathBuf, PathBuf)> {
+        let folder = self.0.parent().context("a folder of programs")?;
+        for module in ["conformance", "echo"] {
+            built(source, folder, module, say)?;
+        }
+        Ok((self.path("conformance"), folder.join("echo")))
     }
 
     /// The program of this name.
@@ -88,29 +100,38 @@ fn definitions(source: &Path, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn build(source: &Path, folder: &Path, module: &str, say: &dyn Fn(&str)) -> anyhow::Result<()> {
+/// Builds a module of `programs` once for each version of it.
+fn built(source: &Path, folder: &Path, module: &str, say: &dyn Fn(&str)) -> anyhow::Result<()> {
     let stamp = folder.join(format!("{module}.stamp"));
-    let wanted = stamp_of(source)?;
+    let source = source.join("programs").join(module);
+    let wanted = stamp_of(&source)?;
     if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
         return Ok(());
     }
     check_go()?;
     say(&format!("building {module}; this takes minutes once"));
-    let bin = folder.join("bin");
+    build(&source, folder, module).with_context(|| format!("building {module}"))?;
+    std::fs::write(&stamp, wanted)?;
+    Ok(())
+}
+
+fn build(source: &Path, folder: &Path, module: &str) -> anyhow::Result<()> {
+    // Its programs are named so that they would be taken for others.
+    let bin = if module == "echo" { folder.join("echo") } else { folder.join("bin") };
     std::fs::create_dir_all(&bin)?;
-    let status = Command::new("go")
-        .current_dir(source)
-        .env("GOBIN", &bin)
-        .env("CGO_ENABLED", "0")
-        .args(["install", "-trimpath", "-ldflags", &flags(), "tool"])
-        .status()
-        .context("go could not be started")?;
-    ensure!(status.success(), "go install tool ended with {status}");
+    let mut go = Command::new("go");
+    go.current_dir(source).env("GOBIN", &bin).env("CGO_ENABLED", "0");
+    if module == "conformance" {
+        go.args(["test", "-c", "-trimpath", "-o"]).arg(bin.join(module)).arg(".");
+    } else {
+        go.args(["install", "-trimpath", "-ldflags", &flags(), "tool"]);
+    }
+    let status = go.status().context("go could not be started")?;
+    ensure!(status.success(), "{go:?} ended with {status}");
     // The main package of etcd's module is named after its folder.
     if module == "etcd" {
         std::fs::rename(bin.join("server"), bin.join("etcd")).context("naming etcd")?;
     }
-    std::fs::write(&stamp, wanted)?;
     Ok(())
 }
 

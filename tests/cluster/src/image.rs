@@ -69,6 +69,13 @@ impl Image {
         Ok(self)
     }
 
+    /// Adds a file.
+    #[must_use]
+    pub fn with_file(mut self, inside: &str, file: &Path) -> Self {
+        self.programs.push((inside.trim_start_matches('/').to_owned(), file.to_owned()));
+        self
+    }
+
     /// Its name, as pods have it.
     pub fn name(&self) -> &str {
         &self.name

@@ -2,10 +2,12 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::service::{Neighbours, Role, Service};
 use crate::traffic::Plan;
@@ -33,6 +35,9 @@ pub struct Serve {
     /// Where it listens; IPv6's unspecified address takes IPv4 too
     #[arg(long, default_value_t = anywhere(8080))]
     listen: SocketAddr,
+    /// Seconds that it goes on serving after SIGTERM, until nobody sends it anything
+    #[arg(long, default_value_t = 0)]
+    drain: u64,
     #[command(flatten)]
     neighbours: Neighbours,
 }
@@ -61,6 +66,15 @@ fn version(text: &str) -> Result<String, String> {
     Err(format!("{text:?} is no version; write 1 to 32 letters, digits, dots and hyphens"))
 }
 
+/// Waits for SIGTERM and then for `time`.
+async fn drained(time: Duration) -> anyhow::Result<()> {
+    let mut told = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
+    told.recv().await;
+    tracing::info!(?time, "draining");
+    tokio::time::sleep(time).await;
+    Ok(())
+}
+
 impl Program {
     /// Runs it; services end with the process.
     ///
@@ -79,8 +93,10 @@ impl Program {
                     listen = %serve.listen,
                     "service ready"
                 );
-                server::serve(listener, service).await?;
-                Ok(())
+                tokio::select! {
+                    served = server::serve(listener, service) => Ok(served?),
+                    done = drained(Duration::from_secs(serve.drain)) => done,
+                }
             }
             Self::Policy(engine) => policy::serve(engine.listen, engine.relations).await,
             Self::Traffic(plan) => traffic::run(plan).await,

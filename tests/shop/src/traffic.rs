@@ -35,6 +35,9 @@ pub struct Plan {
     /// End after so many requests and print the tally; without it, go on for ever
     #[arg(long)]
     pub count: Option<u64>,
+    /// End at the end of standard input and print the tally
+    #[arg(long, conflicts_with = "count")]
+    pub until_input_ends: bool,
     /// Milliseconds that a request may take
     #[arg(long, default_value_t = 2_000)]
     pub limit: u64,
@@ -58,8 +61,12 @@ pub async fn run(plan: Plan) -> anyhow::Result<()> {
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let limit = Duration::from_millis(plan.limit);
     let mut sent = 0;
+    let mut told = std::pin::pin!(told(plan.until_input_ends));
     while plan.count.is_none_or(|count| sent < count) {
-        tick.tick().await;
+        tokio::select! {
+            () = &mut told => break,
+            _ = tick.tick() => {}
+        }
         let permit = room.clone().acquire_owned().await?;
         sent += 1;
         let (url, tally) = (plan.url.clone(), tally.clone());
@@ -73,6 +80,17 @@ pub async fn run(plan: Plan) -> anyhow::Result<()> {
     let _all = room.acquire_many(IN_FLIGHT_LIMIT as u32).await?;
     println!("{}", serde_json::to_string(&tally.read())?);
     Ok(())
+}
+
+/// Waits for the end of standard input; for ever if nobody will say so.
+async fn told(input: bool) {
+    if input {
+        let read = || std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        // An input that cannot be read has ended.
+        let _ = tokio::task::spawn_blocking(read).await;
+    } else {
+        std::future::pending().await
+    }
 }
 
 /// The version of payments that took part.

@@ -26,6 +26,9 @@ pub struct Tally {
     pub streak: u64,
     /// When the first answer of the streak came.
     pub streak_since_ms: u64,
+    /// The longest time without a good answer: from the start of the first request that failed
+    /// to the next good answer, or to now.
+    pub outage_ms: u64,
     /// The median of the latest good answers, in microseconds.
     pub p50_us: u64,
     /// Their 99th percentile, in microseconds.
@@ -57,6 +60,8 @@ struct State {
     tally: Tally,
     times: VecDeque<u64>,
     failures: VecDeque<Failure>,
+    /// When the first request of the failures in a row began.
+    failing_since_ms: Option<u64>,
 }
 
 impl Counter {
@@ -88,6 +93,9 @@ impl State {
             Ok(version) => {
                 tally.ok += 1;
                 tally.streak += 1;
+                if let Some(since) = self.failing_since_ms.take() {
+                    tally.outage_ms = tally.outage_ms.max(at_ms.saturating_sub(since));
+                }
                 if tally.streak == 1 {
                     tally.streak_since_ms = at_ms;
                 }
@@ -100,6 +108,8 @@ impl State {
             Err(why) => {
                 tally.failed += 1;
                 tally.streak = 0;
+                let began = at_ms.saturating_sub(took.as_millis() as u64);
+                self.failing_since_ms.get_or_insert(began);
                 push(&mut self.failures, Failure { at_ms, why }, FAILURES_LIMIT);
             }
         }
@@ -112,8 +122,10 @@ impl State {
             let index = (times.len() * percent / 100).min(times.len().saturating_sub(1));
             times.get(index).copied().unwrap_or(0)
         };
+        let now = self.failing_since_ms.map_or(0, |since| now_ms.saturating_sub(since));
         Tally {
             now_ms,
+            outage_ms: self.tally.outage_ms.max(now),
             p50_us: at(50),
             p99_us: at(99),
             failures: self.failures.iter().cloned().collect(),

@@ -6,12 +6,15 @@
 //! - `upload`: sends, shuts its side down, then reads the server's sum
 //! - `download`: reads the pattern to its end
 //! - `chat`: `--messages` lines, one every `--interval`, each answered before the next
+//! - `talk`: a line every `--interval`, each answered before the next, until end of file on
+//!   standard input
 //! - `open`: keeps every connection open until end of file on standard input, then chats once
 //!
 //! Prints one line of JSON and ends with 0 only if every connection was right to the end.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,6 +23,9 @@ use testbed::pattern::{self, Pattern, Sum};
 
 /// How long a connection may take to be made, and a peer to say anything.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Standard input has ended.
+static TOLD: AtomicBool = AtomicBool::new(false);
 
 #[derive(Clone)]
 struct Plan {
@@ -76,6 +82,12 @@ fn run(plan: &Plan) -> io::Result<Vec<io::Result<u64>>> {
     if plan.what == "open" {
         return Ok(open(plan));
     }
+    if plan.what == "talk" {
+        thread::spawn(|| {
+            let _ = io::copy(&mut io::stdin(), &mut io::sink());
+            TOLD.store(true, Ordering::Relaxed);
+        });
+    }
     let (send, results) = mpsc::channel();
     for _ in 0..plan.connections {
         let (plan, send) = (plan.clone(), send.clone());
@@ -104,8 +116,9 @@ fn one(plan: &Plan) -> io::Result<u64> {
             read_pattern(&stream, plan.bytes)
         }
         "chat" => chat(&stream, plan.messages, plan.interval),
+        "talk" => chat(&stream, u32::MAX, plan.interval),
         other => Err(io::Error::other(format!(
-            "{other:?} is none of echo, upload, download, chat, open"
+            "{other:?} is none of echo, upload, download, chat, talk, open"
         ))),
     }
 }
@@ -156,7 +169,7 @@ fn chat(stream: &TcpStream, messages: u32, interval: Duration) -> io::Result<u64
     writeln!(&*stream, "chat")?;
     let mut reader = BufReader::new(stream);
     let mut bytes = 0;
-    for number in 1..=messages {
+    for number in (1..=messages).take_while(|_| !TOLD.load(Ordering::Relaxed)) {
         bytes += say(stream, &mut reader, number)?;
         thread::sleep(interval);
     }

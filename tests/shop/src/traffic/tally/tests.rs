@@ -17,6 +17,23 @@ fn a_streak_begins_with_the_first_answer_after_a_failure() {
 }
 
 #[test]
+fn an_outage_lasts_from_the_first_request_that_fails_to_the_next_good_answer() {
+    let mut state = State::default();
+    let second = Duration::from_secs(1);
+    let bad = || Err("reset".to_owned());
+    state.count(100, Ok(String::new()), Duration::ZERO);
+    state.count(1_300, bad(), second);
+    state.count(1_400, bad(), Duration::ZERO);
+    state.count(1_500, Ok(String::new()), second);
+    assert_eq!(state.read(9_000).outage_ms, 1_200, "it began at 300");
+    state.count(2_000, bad(), Duration::ZERO);
+    state.count(2_100, Ok(String::new()), Duration::ZERO);
+    assert_eq!(state.read(9_000).outage_ms, 1_200, "the longest");
+    state.count(5_000, bad(), Duration::ZERO);
+    assert_eq!(state.read(9_000).outage_ms, 4_000, "one that has not ended");
+}
+
+#[test]
 fn a_customer_that_stays_for_ever_keeps_no_more_than_its_limits() {
     let mut state = State::default();
     for number in 0..5_000u64 {

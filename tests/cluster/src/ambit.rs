@@ -71,12 +71,35 @@ impl Cluster {
     /// # Errors
     /// If it is not ready in time, with what is missing.
     pub fn install_ambit(&self, plan: &Plan) -> anyhow::Result<()> {
+        self.import_ambit(plan)?;
+        ambit(plan, &["install"]).map(drop)
+    }
+
+    /// The same with the chart.
+    ///
+    /// # Errors
+    /// If it is not ready in time, with Helm's words.
+    pub fn install_ambit_with_helm(&self, plan: &Plan, helm: &Path) -> anyhow::Result<()> {
+        self.import_ambit(plan)?;
+        let output = Command::new(helm)
+            .args(["install", "ambit"])
+            .arg(manifests("chart"))
+            .args(["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "2m"])
+            .env("KUBECONFIG", plan.kubeconfig())
+            .output()
+            .context("helm could not be started")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "helm install: {said}");
+        Ok(())
+    }
+
+    fn import_ambit(&self, plan: &Plan) -> anyhow::Result<()> {
         for image in images(&plan.program)? {
             for node in self.nodes() {
                 node.import(&image)?;
             }
         }
-        ambit(plan, &["install"]).map(drop)
+        Ok(())
     }
 
     /// Waits until control, and ztunnel and agent on each node, are ready.

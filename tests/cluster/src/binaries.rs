@@ -1,4 +1,4 @@
-//! Kubernetes, containerd, etcd and CoreDNS, built from their Go modules.
+//! Kubernetes, containerd, etcd, CoreDNS and Helm, built from their Go modules.
 //!
 //! Each folder of `programs` is a Go module whose `tool` lines name programs and whose sums pin
 //! every source. What was built is kept under a name that follows from those files.
@@ -15,7 +15,7 @@ const KUBERNETES: &str = "1.36.3";
 const GO: (u32, u32) = (1, 26);
 
 /// The module folders.
-const MODULES: [&str; 4] = ["kubernetes", "containerd", "etcd", "coredns"];
+const MODULES: [&str; 5] = ["kubernetes", "containerd", "etcd", "coredns", "helm"];
 
 /// Kinds of the Gateway API that tests use, as their files are named.
 const GATEWAY_API: [&str; 5] =

@@ -1,0 +1,7 @@
+//! Ambit on a real Kubernetes cluster, each scenario on one of its own.
+
+mod api;
+mod enrolment;
+mod manifests;
+mod shop;
+mod waypoints;

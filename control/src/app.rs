@@ -67,6 +67,7 @@ pub struct Running {
     admin: SocketAddr,
     root_pem: String,
     board: Board,
+    tables: Tables,
     stop: CancellationToken,
     server: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
@@ -115,6 +116,7 @@ impl App {
         });
         info!(%address, admin = %admin_address, "control plane listens");
         let (board, state) = (parts.board.clone(), parts.state.clone());
+        let tables = parts.tables.clone();
         let root_pem = parts.root.pem().to_owned();
         let (leads, leading) = watch::channel(false);
         let trust = parts
@@ -137,7 +139,7 @@ impl App {
         tasks.extend(writers.map(tokio::spawn));
         tasks.extend(stats.map(|stats| tokio::spawn(stats.run(stop.clone()))));
         let admin = admin_address;
-        Ok(Running { address, admin, root_pem, board, stop, server, tasks, candidate })
+        Ok(Running { address, admin, root_pem, board, tables, stop, server, tasks, candidate })
     }
 }
 
@@ -160,6 +162,11 @@ impl Running {
     /// Conditions and problems.
     pub fn board(&self) -> &Board {
         &self.board
+    }
+
+    /// What is served.
+    pub fn tables(&self) -> &Tables {
+        &self.tables
     }
 
     /// Waits until the source has a state to serve.

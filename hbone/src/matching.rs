@@ -11,6 +11,7 @@ use crate::identity::SpiffeId;
 
 pub use text::StringMatch;
 
+pub mod pattern;
 mod text;
 
 /// Who calls: the peer's authenticated identity, if it has one, in the forms that policies

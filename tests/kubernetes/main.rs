@@ -4,4 +4,5 @@ mod api;
 mod enrolment;
 mod manifests;
 mod shop;
+mod sources;
 mod waypoints;

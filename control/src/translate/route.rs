@@ -7,6 +7,8 @@ use crate::model::object::{Key, Kind, ObjectRef};
 use crate::model::world::World;
 use crate::status::Condition;
 
+mod problem;
+
 /// What differs between the kinds of route beside their matches.
 pub trait Matches: Sized {
     /// The kind of object.
@@ -31,7 +33,7 @@ impl Matches for HttpMatch {
     }
 
     fn problem(&self) -> Option<String> {
-        None
+        problem::http(self)
     }
 }
 
@@ -44,16 +46,7 @@ impl Matches for GrpcMatch {
     }
 
     fn problem(&self) -> Option<String> {
-        let method = self.method.as_ref()?;
-        let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-        match method.kind.as_deref().unwrap_or("Exact") {
-            "Exact" | "RegularExpression" => {}
-            other => {
-                return Some(format!("method.type is {other:?}; write Exact or RegularExpression"));
-            }
-        }
-        let neither = !given(&method.service) && !given(&method.method);
-        neither.then(|| "method names neither service nor method; write one or both".to_owned())
+        problem::grpc(self)
     }
 }
 

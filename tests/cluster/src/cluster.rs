@@ -44,14 +44,9 @@ impl Cluster {
         outside: &[IpAddr],
         say: &dyn Fn(&str),
     ) -> anyhow::Result<Self> {
-        let _ = std::fs::remove_dir_all(&plan.home);
-        std::fs::create_dir_all(&plan.home)?;
-        std::fs::write(plan.audit_policy(), audit::POLICY)?;
         enough_watches()?;
-        network::bridge()?;
-        let authority = Authority::create(&plan.certificates(), "ca")?;
         say("starting etcd and the API server");
-        let control_plane = ControlPlane::start(plan, binaries, &authority, outside).await?;
+        let (control_plane, authority) = control_plane(plan, binaries, outside).await?;
         let mut nodes = Vec::new();
         let basic = Image::basic()?;
         let dns = Image::new("local.test/coredns:1", &["/bin/coredns"]);
@@ -151,6 +146,24 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// The API server and its controllers alone: objects and no containers.
+///
+/// # Errors
+/// If it does not come up, with the end of its log.
+pub async fn control_plane(
+    plan: &Plan,
+    binaries: &Binaries,
+    outside: &[IpAddr],
+) -> anyhow::Result<(ControlPlane, Authority)> {
+    let _ = std::fs::remove_dir_all(&plan.home);
+    std::fs::create_dir_all(&plan.home)?;
+    std::fs::write(plan.audit_policy(), audit::POLICY)?;
+    network::bridge()?;
+    let authority = Authority::create(&plan.certificates(), "ca")?;
+    let control_plane = ControlPlane::start(plan, binaries, &authority, outside).await?;
+    Ok((control_plane, authority))
 }
 
 /// Kubelets and containerds watch more files than a machine grants by default. The value stays:

@@ -30,4 +30,4 @@ pub mod service;
 
 mod cluster;
 
-pub use cluster::Cluster;
+pub use cluster::{Cluster, control_plane};

@@ -183,6 +183,24 @@ fn what_is_not_served_is_said() {
         "matches: [{method: {service: shop.Store}}], backendRefs: [{name: store, port: 80}]",
     );
     assert!(good.iter().all(|condition| condition.status), "{good:?}");
+    for (matching, want) in [
+        ("path: {type: Glob, value: /a}", "matches[0].path.type is \"Glob\"; write Exact, Path"),
+        ("path: {type: RegularExpression, value: '/('}", "matches[0].path.value is none that"),
+        (
+            "headers: [{name: a, value: b}, {type: RegularExpression, name: a, value: '['}]",
+            "matches[0].headers[1].value is none that",
+        ),
+        ("queryParams: [{type: Prefix, name: a, value: b}]", "queryParams[0].type is \"Prefix\""),
+    ] {
+        let matches =
+            format!("matches: [{{{matching}}}], backendRefs: [{{name: store, port: 80}}]");
+        let yaml = route(STORE, "name: store, port: 80")
+            .replace("backendRefs: [{name: store, port: 80}]", &matches);
+        let conditions = conditions(&yaml);
+        let accepted = of(&conditions, "Accepted");
+        assert_eq!((accepted.status, &*accepted.reason), (false, "UnsupportedValue"), "{matching}");
+        assert!(accepted.message.contains(want), "{matching}: {}", accepted.message);
+    }
     let mirrored = "filters: [{type: RequestMirror}], backendRefs: [{name: store, port: 80}]";
     let yaml = route(STORE, "name: store, port: 80")
         .replace("backendRefs: [{name: store, port: 80}]", mirrored);

@@ -1,14 +1,12 @@
 //! Does a request match?
 
+use hbone::matching::pattern::whole;
 use hbone::wire::pb::ambit::waypoint::v1 as pb;
 use http::{HeaderName, Method};
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use crate::config::view::RequestView;
 use crate::http::head::is_grpc;
-
-/// Largest compiled regular expression, in bytes.
-const MAX_REGEX: usize = 1024 * 1024;
 
 /// A host of a route: exact, or `*.` and a suffix.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -221,18 +219,6 @@ fn header_matches(request: &RequestView<'_>, name: &HeaderName, want: &ValueMatc
         joined.push_str(value);
     }
     want.matches(&joined)
-}
-
-/// A regular expression that must match the whole text.
-fn whole(text: &str) -> Result<Regex, String> {
-    let read = |pattern: &str| {
-        let regex =
-            RegexBuilder::new(pattern).size_limit(MAX_REGEX).dfa_size_limit(MAX_REGEX).build();
-        regex.map_err(|error| format!("regular expression {text:?}: {error}"))
-    };
-    // By itself first: `a)|(b` is none, and would leave the group that anchors it.
-    read(text)?;
-    read(&format!("^(?:{text})$"))
 }
 
 #[cfg(test)]

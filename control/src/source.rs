@@ -42,7 +42,8 @@ pub struct Problem {
     pub field: String,
     /// What was found and what would be right.
     pub message: String,
-    /// The object as it is written is not in force: its last good version is, or nothing.
+    /// The object as it is written is not in force: its last good version is, or what stands in
+    /// for it, or nothing.
     #[serde(skip)]
     pub refused: bool,
 }

@@ -216,6 +216,9 @@ pub struct RouteSpec<M> {
     pub hostnames: Vec<String>,
     /// The rules.
     pub rules: Vec<RouteRule<M>>,
+    /// The rest of it cannot be read: whatever comes to its parents is answered with an error.
+    #[serde(skip)]
+    pub unreadable: bool,
 }
 
 /// What a route is attached to.

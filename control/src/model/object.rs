@@ -368,6 +368,8 @@ pub struct PeerAuthentication {
     pub meta: Meta,
     /// Pods it concerns; `None` for all of its scope.
     pub selector: Option<Map>,
+    /// The selector cannot be read: it may concern any pod of its namespace.
+    pub any_pod: bool,
     /// The mode.
     pub mode: MtlsMode,
     /// The mode of single target ports.

@@ -1,16 +1,22 @@
 //! Which file holds what, and what is in force.
 //!
 //! Nothing here touches a disk. The rules of bad input are here: a file that cannot be read in
-//! part or in whole keeps what it last held, the first of two equal objects stays, and a change
-//! costs what the changed file holds.
+//! part or in whole keeps what it last held, an object that was never read has something
+//! stricter in its place, the first of two equal objects stays, and a change costs what the
+//! changed file holds.
+//!
+//! - [`reading`]: one pass over a file
+
+mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::document::{flatten, parse, split};
-use super::read::{Context, Note, ReadError, identify, read};
+use self::reading::Reading;
+use super::document::split;
+use super::read::{Context, read, stand_in};
 use super::{Problem, Update};
 use crate::limits;
 use crate::model::object::{Object, ObjectRef};
@@ -21,6 +27,8 @@ struct Held {
     object: Object,
     /// The document's tree as JSON: what outlives a restart.
     raw: String,
+    /// It stands in for an object that cannot be read.
+    stand_in: bool,
 }
 
 /// What one file holds.
@@ -80,9 +88,13 @@ impl Files {
         let mut state = FileState::default();
         for text in raw {
             let Ok(value) = serde_json::from_str::<Value>(text) else { continue };
-            if let Ok(read) = read(&value, &self.context) {
-                let held = Held { object: read.value, raw: text.clone() };
-                state.objects.insert(read.object, Arc::new(held));
+            let known = match read(&value, &self.context) {
+                Ok(read) => Some((read.object, read.value, false)),
+                Err(_) => stand_in(&value, &self.context).map(|s| (s.object, s.value, true)),
+            };
+            if let Some((name, object, stand_in)) = known {
+                let held = Held { object, raw: text.clone(), stand_in };
+                state.objects.insert(name, Arc::new(held));
             }
         }
         self.replace(file, Some(state))
@@ -94,25 +106,7 @@ impl Files {
         for document in split(text) {
             reading.document(document);
         }
-        let mut state = reading.state;
-        let previous = self.by_name.get(file);
-        let nothing = state.objects.is_empty() && state.problems.is_empty();
-        let keep_all = reading.unparsable || nothing;
-        if let Some(previous) = previous {
-            let kept = previous.objects.len();
-            if nothing && kept > 0 {
-                let message = format!(
-                    "is empty; its {kept} objects stay in force: delete the file to remove them"
-                );
-                state.problems.push(whole_file(file, message));
-            }
-            for (name, held) in &previous.objects {
-                let keep = keep_all || reading.unreadable.contains(name);
-                if keep && !state.objects.contains_key(name) {
-                    state.objects.insert(name.clone(), held.clone());
-                }
-            }
-        }
+        let state = reading.finish(self.by_name.get(file));
         let others = self.by_name.iter().filter(|(name, _)| *name != file);
         let total: usize = others.map(|(_, f)| f.objects.len()).sum();
         if total + state.objects.len() > limits::MAX_OBJECTS {
@@ -229,113 +223,6 @@ impl Files {
 /// A problem of a file as a whole.
 pub fn whole_file(file: &str, message: String) -> Problem {
     Problem { file: file.to_owned(), message, ..Problem::default() }
-}
-
-/// One pass over a file.
-struct Reading<'a> {
-    file: &'a str,
-    context: &'a Context,
-    state: FileState,
-    /// Objects whose documents cannot be read.
-    unreadable: BTreeSet<ObjectRef>,
-    /// A document did not even say what it is.
-    unparsable: bool,
-}
-
-impl<'a> Reading<'a> {
-    fn new(file: &'a str, context: &'a Context) -> Self {
-        Self {
-            file,
-            context,
-            state: FileState::default(),
-            unreadable: BTreeSet::new(),
-            unparsable: false,
-        }
-    }
-
-    fn document(&mut self, document: super::document::Document<'_>) {
-        match parse(document.text) {
-            Ok(value) => {
-                for value in flatten(value) {
-                    self.object(document.index, &value);
-                }
-            }
-            Err(message) => {
-                self.unparsable = true;
-                let message =
-                    format!("is no YAML ({message}); what the file last held stays in force");
-                self.problem(document.index, String::new(), Note { field: String::new(), message });
-            }
-        }
-    }
-
-    fn object(&mut self, index: usize, value: &Value) {
-        let name = identify(value, self.context);
-        match read(value, self.context) {
-            Ok(read) => {
-                let shown = read.object.to_string();
-                for note in read.notes {
-                    self.problem(index, shown.clone(), note);
-                }
-                if let std::collections::btree_map::Entry::Vacant(e) =
-                    self.state.objects.entry(read.object)
-                {
-                    let held = Held { object: read.value, raw: value.to_string() };
-                    e.insert(Arc::new(held));
-                } else {
-                    let message = "is in this file twice; the first counts: keep one of them";
-                    let note = Note { field: String::new(), message: message.to_owned() };
-                    self.problem(index, shown, note);
-                }
-            }
-            Err(error) => self.unreadable(index, name, value, &error),
-        }
-    }
-
-    fn unreadable(
-        &mut self,
-        index: usize,
-        name: Option<ObjectRef>,
-        value: &Value,
-        error: &ReadError,
-    ) {
-        let shown = match &name {
-            Some(name) => name.to_string(),
-            None => describe(value),
-        };
-        if matches!(error, ReadError::NotAnObject) {
-            self.unparsable = true;
-        }
-        self.unreadable.extend(name);
-        let note = Note { field: error.path().to_owned(), message: error.to_string() };
-        self.problem(index, shown, note);
-    }
-
-    fn problem(&mut self, document: usize, object: String, note: Note) {
-        if self.state.problems.len() < limits::MAX_PROBLEMS {
-            self.state.problems.push(Problem {
-                file: self.file.to_owned(),
-                document,
-                object,
-                field: note.field,
-                message: note.message,
-                refused: false,
-            });
-        }
-    }
-}
-
-/// As much of a stranger's name as it has.
-fn describe(value: &Value) -> String {
-    let text = |p: &str| value.pointer(p).and_then(Value::as_str).unwrap_or_default();
-    let (kind, namespace, name) =
-        (text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
-    let full = match (kind, namespace) {
-        ("", _) => String::new(),
-        (kind, "") => format!("{kind} {name}"),
-        (kind, namespace) => format!("{kind} {namespace}/{name}"),
-    };
-    full.chars().take(200).collect()
 }
 
 #[cfg(test)]

@@ -6,12 +6,15 @@ mod core;
 mod gateway;
 mod mesh;
 mod security;
+mod stand_in;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::model::object::{Key, Kind, Meta, Object, ObjectRef};
+
+pub use stand_in::{LAST_GOOD, NOTHING, StandIn, stand_in};
 
 /// Names of the mesh that reading needs.
 #[derive(Clone, Debug)]
@@ -46,7 +49,8 @@ impl Note {
     }
 }
 
-/// Why an object cannot be read at all; its last good version stays in force.
+/// Why an object cannot be read at all; its last good version stays in force, or else what
+/// [`stand_in`] says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// No mapping with a kind.

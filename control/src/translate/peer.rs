@@ -57,7 +57,7 @@ pub fn choosing(world: &World, pod: &Pod) -> Option<String> {
     let chosen = world
         .peers_in(namespace)
         .filter(|_| !is_root)
-        .filter(|p| p.selector.as_ref().is_some_and(|s| selects(s, &pod.meta.labels)))
+        .filter(|p| concerns(p, pod))
         .min_by_key(|p| age(p));
     match chosen.map(|peer| (peer, need(world, peer))) {
         Some((peer, Need::Own(_))) => Some(converted_key(&peer.meta.key).to_string()),
@@ -68,6 +68,11 @@ pub fn choosing(world: &World, pod: &Pod) -> Option<String> {
             strict.then(|| strict_key(world).to_string())
         }
     }
+}
+
+/// Whether a PeerAuthentication is about this pod, and not about its whole scope.
+fn concerns(peer: &PeerAuthentication, pod: &Pod) -> bool {
+    peer.any_pod || peer.selector.as_ref().is_some_and(|s| selects(s, &pod.meta.labels))
 }
 
 /// The policy that a PeerAuthentication with a selector needs.
@@ -81,7 +86,8 @@ enum Need {
 
 fn need(world: &World, peer: &PeerAuthentication) -> Need {
     let namespace = &peer.meta.key.namespace;
-    if peer.selector.is_none() || *namespace == world.mesh().root_namespace {
+    let whole = peer.selector.is_none() && !peer.any_pod;
+    if whole || *namespace == world.mesh().root_namespace {
         return Need::Nothing;
     }
     let strict = match peer.mode {

@@ -151,6 +151,9 @@ fn missing_parent(
 /// match matches nothing.
 fn unserved<M: Matches>(route: &Route<M>) -> Vec<String> {
     let mut problems = Vec::new();
+    if route.spec.unreadable {
+        problems.push("it cannot be read; what comes to its parents is answered 500".to_owned());
+    }
     for (r, rule) in route.spec.rules.iter().enumerate() {
         for (m, matching) in rule.matches.iter().enumerate() {
             let problem = matching.problem();

@@ -578,6 +578,7 @@ fn the_nearest_peer_authentication_counts() {
     let port_open = own("mtls: {mode: STRICT}, portLevelMtls: {'8080': {mode: DISABLE}}");
     let port_same = own("mtls: {mode: STRICT}, portLevelMtls: {'8080': {mode: STRICT}}");
     let port_unset = own("portLevelMtls: {'8080': {mode: PERMISSIVE}}");
+    let wrong = own("mtls: {mode: ON}");
     let converted = "shop/converted_peer_authentication_p";
     for (case, list, want) in [
         ("none", vec![], None),
@@ -612,6 +613,18 @@ fn the_nearest_peer_authentication_counts() {
             vec![("shop", "n", strict), ("shop", "p", port_unset.as_str())],
             Some(converted),
         ),
+        ("unreadable", vec![("shop", "p", wrong.as_str())], Some(STRICT)),
+        (
+            "unreadable for others",
+            vec![("shop", "p", "selector: {matchLabels: {app: web}}, mtls: 5")],
+            None,
+        ),
+        (
+            "for whom is unreadable",
+            vec![("shop", "n", permissive), ("shop", "p", "selector: 5")],
+            Some(STRICT),
+        ),
+        ("unreadable mesh", vec![("istio-system", "m", "mtls: 5")], Some(STRICT)),
     ] {
         let world = peers(&list);
         let got = pod(&world, "store").authorization_policies;

@@ -1,5 +1,8 @@
 //! Bad input: nothing of it makes the mesh forget or allow anything.
 
+use hbone::wire::pb::istio::security::{Action, Authorization};
+use prost::Message;
+
 use crate::support::{ADDRESS, AUTHORIZATION, Mesh, SHOP, again, first, versions};
 
 const ALLOW: &str = r"
@@ -180,4 +183,36 @@ async fn a_missing_key_beside_the_root_refuses_to_start() {
     mesh.running().ready().await;
     let mut stream = mesh.discover(&token, again("node-a", ADDRESS, &held)).await;
     assert!(stream.next().await.resources.is_empty(), "as if nothing had been");
+}
+
+/// What a node proxy is told of the policy `shop/web`: what it does, and how many rules it has.
+async fn told_of_web(mesh: &Mesh, token: &str) -> (Action, usize) {
+    let mut stream = mesh.discover(token, first("node-a", AUTHORIZATION)).await;
+    let response = stream.next().await;
+    let web = response.resources.iter().find(|resource| resource.name == "shop/web");
+    let body = web.and_then(|web| web.resource.as_ref()).expect("the policy").value.as_slice();
+    let policy = Authorization::decode(body).expect("decodes");
+    (policy.action(), policy.rules.len())
+}
+
+#[tokio::test]
+async fn a_policy_that_was_never_readable_denies_its_target_over_restarts_until_it_is() {
+    let wrong = ALLOW.replace("selector:", "action: PERMIT\n  selector:");
+    let mut mesh = Mesh::start(&[("policy.yaml", &wrong), ("shop.yaml", SHOP)]).await;
+    mesh.running().ready().await;
+    let token = mesh.join("node-a").await;
+    let effect = "until it can be read, it denies everything to pods with app=store";
+    for round in ["at first", "after a restart"] {
+        mesh.until(round, |status| {
+            let mut problems = status.problems.iter();
+            problems.any(|p| p.field == "spec.action" && p.message.contains(effect))
+        })
+        .await;
+        assert_eq!(told_of_web(&mesh, &token).await, (Action::Deny, 1), "{round}");
+        mesh.restart().await;
+        mesh.running().ready().await;
+    }
+    mesh.write("policy.yaml", ALLOW);
+    mesh.until("taken back", |status| status.problems.is_empty()).await;
+    assert_eq!(told_of_web(&mesh, &token).await, (Action::Allow, 1));
 }

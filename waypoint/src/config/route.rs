@@ -34,6 +34,8 @@ pub struct Route {
     pub parents: Vec<Parent>,
     /// Hosts of a route of the whole gateway; empty means every host.
     pub hostnames: Vec<HostPattern>,
+    /// It could not be read: its rules go before those of every other route.
+    pub unreadable: bool,
     /// Its rules in order, each with its matches (never empty).
     pub rules: Vec<(Arc<Rule>, Vec<RouteMatch>)>,
 }
@@ -90,6 +92,7 @@ impl Route {
         let rules = wire.rules.iter().enumerate();
         Self {
             created_ms: wire.created_ms,
+            unreadable: wire.unreadable,
             parents: wire.parents.iter().filter_map(Parent::compile).collect(),
             hostnames: wire.hostnames.iter().map(|h| HostPattern::new(h)).collect(),
             rules: rules.map(|(position, rule)| compile_rule(&object, position, rule)).collect(),

@@ -64,7 +64,12 @@ impl Judge<'_> {
             Kind::HTTPRoute => Some(self.route::<HttpMatch>(&key, seen, name, now)),
             Kind::GRPCRoute => Some(self.route::<GrpcMatch>(&key, seen, name, now)),
             Kind::AuthorizationPolicy | Kind::PeerAuthentication => {
-                let conditions = self.refused(name, "ZtunnelAccepted", conditions);
+                // Whoever enforces what is in force: this version is accepted by nobody.
+                let by_waypoint = conditions.iter().any(|c| c.kind == "WaypointAccepted");
+                let mut conditions = self.refused(name, "ZtunnelAccepted", conditions);
+                if by_waypoint {
+                    conditions = self.refused(name, "WaypointAccepted", conditions);
+                }
                 let merged = merge(found, &conditions, &POLICY, seen.generation, now);
                 Some(json!({"conditions": merged}))
             }
@@ -90,8 +95,8 @@ impl Judge<'_> {
         }
     }
 
-    /// Conditions of an object of which a part is not understood: the last good version of it
-    /// is in force, and they must not say that this one is.
+    /// Conditions of an object of which a part is not understood: another version of it or a
+    /// stand-in is in force, and they must not say that this one is.
     fn refused(
         &self,
         name: &ObjectRef,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::object::{Key, Kind};
+use crate::model::object::{Action, Key, Kind};
 
 fn files() -> Files {
     Files::new(Context { mesh_config: Key::new("istio-system", "istio") })
@@ -82,4 +82,46 @@ fn what_was_kept_comes_back() {
     assert!(after.set("f", &namespace("a", "x")).is_empty(), "nothing changed");
     let reference = ObjectRef::new(Kind::Namespace, "", "a");
     assert_eq!(after.all().changes[0].0, reference);
+}
+
+fn policy(name: &str, action: &str) -> String {
+    format!(
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{action: {action}, rules: [{{}}]}}\n"
+    )
+}
+
+fn action(changes: &Changes) -> Option<Action> {
+    match changes.first()?.1.as_ref()? {
+        Object::AuthorizationPolicy(policy) => Some(policy.action),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn said(files: &Files) -> String {
+    files.problems().into_iter().map(|problem| problem.message).collect()
+}
+
+#[test]
+fn a_policy_that_was_never_read_denies_and_a_last_good_version_comes_first() {
+    let mut files = files();
+    assert_eq!(action(&files.set("f", &policy("p", "BLOCK"))), Some(Action::Deny));
+    assert!(
+        said(&files).contains("until it can be read, it denies everything"),
+        "{}",
+        said(&files)
+    );
+    // Over a restart, also of a directory that cannot be looked at then.
+    let raw: Vec<String> = files.raw("f").into_iter().map(str::to_owned).collect();
+    let mut after = Files::new(Context { mesh_config: Key::new("istio-system", "istio") });
+    assert_eq!(action(&after.restore("f", &raw)), Some(Action::Deny));
+    assert!(after.set("f", &policy("p", "BLOCK")).is_empty(), "nothing changed");
+    assert!(said(&after).contains("it denies everything"), "{}", said(&after));
+    // What stands in is no last good version; what could be read is.
+    assert_eq!(action(&files.set("f", &policy("p", "ALLOW"))), Some(Action::Allow));
+    assert!(files.set("f", &policy("p", "BLOCK")).is_empty());
+    assert!(said(&files).ends_with("its last good version stays in force"), "{}", said(&files));
+    let moved = format!("{}---\n{}", policy("p", "BLOCK"), policy("q", "BLOCK"));
+    assert_eq!(action(&files.set("f", &moved)), Some(Action::Deny));
+    assert_eq!(files.len(), 2);
+    assert_eq!(names(&files.set("f", &policy("p", "ALLOW"))), ["-q"]);
 }

@@ -11,7 +11,7 @@ use super::kinds::{ALL, Watched};
 use crate::kubernetes::observed::Observed;
 use crate::limits;
 use crate::model::object::{Kind, Object, ObjectRef};
-use crate::source::read::{Context, IGNORED, identify, read};
+use crate::source::read::{Context, IGNORED, LAST_GOOD, NOTHING, identify, read, stand_in};
 use crate::source::{Problem, Update};
 
 /// The state of one kind's watch.
@@ -31,6 +31,8 @@ pub(super) struct Held {
     context: Context,
     observed: Observed,
     objects: BTreeMap<ObjectRef, Object>,
+    /// Which of them stand in for what cannot be read.
+    stand_ins: BTreeSet<ObjectRef>,
     problems: BTreeMap<ObjectRef, Vec<Problem>>,
     progress: BTreeMap<Kind, Progress>,
     changes: BTreeMap<ObjectRef, Option<Object>>,
@@ -44,6 +46,7 @@ impl Held {
             context,
             observed,
             objects: BTreeMap::new(),
+            stand_ins: BTreeSet::new(),
             problems: BTreeMap::new(),
             progress: ALL.iter().map(|watched| (watched.kind, Progress::default())).collect(),
             changes: BTreeMap::new(),
@@ -132,12 +135,14 @@ impl Held {
     fn remove(&mut self, name: &ObjectRef) {
         self.told &= self.problems.remove(name).is_none();
         self.observed.forget(name);
+        self.stand_ins.remove(name);
         if self.objects.remove(name).is_some() {
             self.changes.insert(name.clone(), None);
         }
     }
 
-    /// Reads an object. One that cannot be read keeps its last good version.
+    /// Reads an object. One that cannot be read keeps its last good version; without one,
+    /// something stricter stands in for it.
     fn take(&mut self, watched: Watched, object: &DynamicObject) -> Option<ObjectRef> {
         let value = value_of(watched, object);
         let name = identify(&value, &self.context)?;
@@ -150,22 +155,43 @@ impl Held {
         };
         let problems = match read(&value, &self.context) {
             Ok(read) => {
-                if self.objects.get(&name) != Some(&read.value) {
-                    self.objects.insert(name.clone(), read.value.clone());
-                    self.changes.insert(name.clone(), Some(read.value));
-                }
+                self.stand_ins.remove(&name);
+                self.put(&name, read.value);
                 let notes = read.notes.into_iter();
                 // The server knows its own kinds better than we do, and a newer one knows more.
                 let notes = notes.filter(|note| !watched.is_built_in() || note.message != IGNORED);
                 notes.map(|note| problem(&note.field, note.message)).collect()
             }
             Err(error) => {
-                let message = format!("{error}; its last good version stays in force");
+                let message = format!("{error}; {}", self.in_its_place(&name, &value));
                 vec![Problem { refused: true, ..problem(error.path(), message) }]
             }
         };
         self.note(&name, problems);
         Some(name)
+    }
+
+    fn put(&mut self, name: &ObjectRef, object: Object) {
+        if self.objects.get(name) != Some(&object) {
+            self.objects.insert(name.clone(), object.clone());
+            self.changes.insert(name.clone(), Some(object));
+        }
+    }
+
+    /// Sees to what is in force of an object that cannot be read, and says what it is.
+    fn in_its_place(&mut self, name: &ObjectRef, value: &Value) -> String {
+        if self.objects.contains_key(name) && !self.stand_ins.contains(name) {
+            return LAST_GOOD.to_owned();
+        }
+        match stand_in(value, &self.context) {
+            Some(stand_in) => {
+                self.stand_ins.insert(name.clone());
+                self.put(name, stand_in.value);
+                stand_in.effect
+            }
+            None if self.stand_ins.contains(name) => "what stands in for it stays".to_owned(),
+            None => NOTHING.to_owned(),
+        }
     }
 
     fn note(&mut self, name: &ObjectRef, problems: Vec<Problem>) {

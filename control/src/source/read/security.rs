@@ -135,7 +135,7 @@ pub(super) fn peer_authentication(value: &Value, notes: &mut Vec<Note>) -> Resul
     let raw = value.get("spec").unwrap_or(&empty);
     let (spec, unknown) = decode_quietly::<PeerAuthenticationSpec>(raw, "spec")?;
     if let Some(field) = unknown.into_iter().next() {
-        let message = "is no field of this kind; the object's last good version stays in force";
+        let message = "is no field of this kind";
         return Err(ReadError::field(field, message));
     }
     let mut ports = std::collections::BTreeMap::new();
@@ -150,6 +150,7 @@ pub(super) fn peer_authentication(value: &Value, notes: &mut Vec<Note>) -> Resul
     Ok(Object::PeerAuthentication(PeerAuthentication {
         meta,
         selector: spec.selector.map(|s| s.match_labels).filter(|m| !m.is_empty()),
+        any_pod: false,
         mode: spec.mtls.unwrap_or_default().mode,
         ports,
     }))

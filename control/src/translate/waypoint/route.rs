@@ -46,12 +46,8 @@ pub fn add<M: Matches + Compared>(world: &World, key: &Key, derived: &mut Derive
         created_ms: created(route),
         parents,
         hostnames: route.spec.hostnames.clone(),
-        rules: route
-            .spec
-            .rules
-            .iter()
-            .map(|rule| self::rule(world, route, rule, derived))
-            .collect(),
+        rules: rules(world, route, derived),
+        unreadable: route.spec.unreadable,
     };
     derived.resources.push(Resource {
         family: Family::WaypointRoute,
@@ -60,6 +56,22 @@ pub fn add<M: Matches + Compared>(world: &World, key: &Key, derived: &mut Derive
         aliases: Vec::new(),
         groups: groups.into_iter().collect(),
     });
+}
+
+/// The rules; of a route that cannot be read one that answers with an error.
+fn rules<M: Matches + Compared>(
+    world: &World,
+    route: &Route<M>,
+    derived: &mut Derived,
+) -> Vec<pb::RouteRule> {
+    if route.spec.unreadable {
+        return vec![pb::RouteRule {
+            matches: M::any().into_iter().collect(),
+            filters: vec![filter::unsupported("the route cannot be read".to_owned())],
+            ..pb::RouteRule::default()
+        }];
+    }
+    route.spec.rules.iter().map(|rule| self::rule(world, route, rule, derived)).collect()
 }
 
 /// Milliseconds since the epoch; 0 for a document without a time, which is as old as can be.

@@ -30,10 +30,11 @@ pub struct Found<'a> {
 
 impl RouteTable {
     /// Merges routes by the precedence of the Gateway API (HTTPRouteRule, GRPCRouteRule,
-    /// `matches`): a gRPC call, the longest service, the longest method; an exact path, then a regular expression, then the longest prefix; a method; more
-    /// headers; more query parameters; the older route; its name; the order in it. Where the
-    /// API leaves the place of regular expressions open, ours is before prefixes, since `/`
-    /// would hide them.
+    /// `matches`): a gRPC call, the longest service, the longest method; an exact path, then a
+    /// regular expression, then the longest prefix; a method; more headers; more query
+    /// parameters; the older route; its name; the order in it. Where the API leaves the place
+    /// of regular expressions open, ours is before prefixes, since `/` would hide them. A route
+    /// that cannot be read goes before all others, since it might have been any of them.
     pub fn new(routes: &[Arc<Route>]) -> Self {
         let mut entries = Vec::new();
         for route in routes {
@@ -59,8 +60,17 @@ impl RouteTable {
     }
 }
 
-type Order =
-    (Reverse<(u8, usize, usize)>, bool, Reverse<usize>, Reverse<usize>, i64, String, usize, usize);
+type Order = (
+    bool,
+    Reverse<(u8, usize, usize)>,
+    bool,
+    Reverse<usize>,
+    Reverse<usize>,
+    i64,
+    String,
+    usize,
+    usize,
+);
 
 impl Entry {
     fn get(&self) -> Option<(&Arc<Rule>, &RouteMatch)> {
@@ -72,6 +82,7 @@ impl Entry {
         let condition = self.get().map(|(_, condition)| condition);
         let object = &self.route.object;
         (
+            !self.route.unreadable,
             Reverse(condition.map_or((0, 0, 0), |c| c.path.specificity())),
             condition.is_none_or(|c| c.method.is_none()),
             Reverse(condition.map_or(0, |c| c.headers.len())),

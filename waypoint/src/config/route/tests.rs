@@ -211,3 +211,12 @@ fn of_grpc_matches_the_longest_service_wins_and_then_the_longest_method() {
         assert_eq!(table.find(&view).map(|found| &*found.rule.name), Some("path"));
     }
 }
+
+#[test]
+fn a_route_that_cannot_be_read_goes_before_every_other() {
+    let rule = pb::RouteRule { name: "unreadable".to_owned(), ..Default::default() };
+    let stands_in = pb::Route { unreadable: true, rules: vec![rule], ..Default::default() };
+    let written = route("r", 0, vec![("exact", exact("/a")), ("root", prefix("/"))]);
+    let routes = [written, Arc::new(Route::compile(&stands_in))];
+    assert_eq!(find(&routes, &Method::GET, "/a", "").as_deref(), Some("unreadable"));
+}

@@ -186,12 +186,17 @@ fn an_object_that_cannot_be_read_is_not_accepted_whatever_its_last_good_version_
         refused: true,
         ..Problem::default()
     });
-    let said = [Condition::new("ZtunnelAccepted", true, "Accepted", "enforced as written")];
+    let said = [
+        Condition::new("ZtunnelAccepted", true, "Accepted", "enforced as written"),
+        Condition::new("WaypointAccepted", true, "PartiallyInvalid", ""),
+    ];
     let policy = seen(json!({"metadata": {}, "status": null}));
     let status = bench.status(Kind::AuthorizationPolicy, "p", &policy, &said).expect("ours");
-    let accepted = condition(&status["conditions"], "ZtunnelAccepted");
-    assert_eq!(accepted["status"], "False");
-    assert!(accepted["message"].as_str().expect("text").starts_with("spec.action"));
+    for kind in POLICY {
+        let accepted = condition(&status["conditions"], kind);
+        assert_eq!(accepted["status"], "False");
+        assert!(accepted["message"].as_str().expect("text").starts_with("spec.action"));
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::model::object::Key;
+use crate::model::object::{Action, AuthorizationPolicy, Key};
 
 fn watched(kind: Kind) -> Watched {
     *ALL.iter().find(|watched| watched.kind == kind).expect("a watched kind")
@@ -176,4 +176,62 @@ fn a_grant_is_read_in_the_version_that_every_definition_has() {
         grant.lets_routes("HTTPRoute", "x", "store")
             && !grant.lets_routes("HTTPRoute", "y", "store")
     );
+}
+
+fn policy(action: &str, app: &str) -> DynamicObject {
+    object(json!({
+        "metadata": {"name": "p", "namespace": "shop"},
+        "spec": {"action": action, "selector": {"matchLabels": {"app": app}}, "rules": [{}]},
+    }))
+}
+
+/// Action and selected app of the policy in a change, and what is said of it.
+fn told(held: &mut Held) -> (Option<(Action, String)>, String) {
+    let update = held.update().expect("an update");
+    let policy = update.changes.into_iter().find_map(|(_, object)| match object? {
+        Object::AuthorizationPolicy(policy) => Some(*policy),
+        _ => None,
+    });
+    let app = |policy: &AuthorizationPolicy| policy.selector.as_ref().expect("pods")["app"].clone();
+    let message = update.problems.first().map(|p| p.message.clone()).unwrap_or_default();
+    (policy.map(|policy| (policy.action, app(&policy))), message)
+}
+
+#[test]
+fn a_policy_that_was_never_read_denies_its_target_until_it_can_be_read() {
+    let (mut held, policies) = (empty(), watched(Kind::AuthorizationPolicy));
+    // As after a restart: what it last said well is not known.
+    held.list_begins(policies);
+    held.listed(policies, &policy("BLOCK", "store"));
+    held.list_is_complete(policies);
+    let (found, said) = told(&mut held);
+    assert_eq!(found, Some((Action::Deny, "store".to_owned())));
+    assert!(
+        said.ends_with(
+            "it denies everything to pods with app=store in the scope of namespace shop"
+        ),
+        "{said}"
+    );
+    // Wrong in another way: what stands in for it is no good version to be kept.
+    held.apply(policies, &policy("BLOCK", "bank"));
+    assert_eq!(told(&mut held).0, Some((Action::Deny, "bank".to_owned())));
+    held.apply(policies, &policy("ALLOW", "store"));
+    assert_eq!(told(&mut held), (Some((Action::Allow, "store".to_owned())), String::new()));
+    held.apply(policies, &policy("BLOCK", "bank"));
+    let (found, said) = told(&mut held);
+    assert!(found.is_none() && said.ends_with("its last good version stays in force"), "{said}");
+    held.delete(policies, "shop", "p");
+    assert_eq!(changed(&mut held), ["-p"]);
+    held.apply(policies, &policy("BLOCK", "store"));
+    assert_eq!(told(&mut held).0, Some((Action::Deny, "store".to_owned())), "a new one");
+}
+
+#[test]
+fn of_what_needs_no_stand_in_nothing_is_in_force_and_it_says_so() {
+    let (mut held, services) = (empty(), watched(Kind::Service));
+    let wrong = json!({"metadata": {"name": "a", "namespace": "shop"}, "spec": {"ports": "many"}});
+    held.apply(services, &object(wrong));
+    let update = held.update().expect("a problem");
+    assert!(update.changes.is_empty());
+    assert!(update.problems[0].message.ends_with("nothing of it is in force"), "{update:?}");
 }

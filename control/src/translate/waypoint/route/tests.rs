@@ -238,3 +238,17 @@ fn a_grpc_route_has_backends_with_weights_and_two_filters() {
         assert!(refused, "{filter}: {kind:?}");
     }
 }
+
+#[test]
+fn a_route_that_cannot_be_read_answers_for_its_parents_with_an_error() {
+    let (route, groups) = route(STORE, "{matches: 5}").expect("a resource");
+    assert!(route.unreadable && groups == ["shop/wp"], "{route:?}");
+    let [rule] = route.rules.as_slice() else { panic!("one rule: {route:?}") };
+    assert!(rule.matches.is_empty(), "every request: {rule:?}");
+    let Some(pb::filter::Kind::Unsupported(why)) = &rule.filters[0].kind else {
+        panic!("an error: {rule:?}")
+    };
+    assert_eq!(why, "the route cannot be read");
+    let calls = grpc_route("{matches: 5}");
+    assert!(calls.unreadable && calls.rules[0].matches[0].grpc.is_some(), "gRPC alone: {calls:?}");
+}

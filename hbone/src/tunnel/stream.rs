@@ -34,6 +34,15 @@ impl StreamError {
         }
     }
 
+    /// What cut off the bytes that a peer sent: whatever it says, it had not finished. A reset
+    /// that follows its `END_STREAM` does not come here.
+    fn before_end(error: &h2::Error) -> Self {
+        match error.reason() {
+            Some(reason) if error.is_reset() => Self::Reset(reason.to_string()),
+            _ => Self::Connection(error.to_string()),
+        }
+    }
+
     fn from_reset(reason: Reason) -> Self {
         if reason == Reason::NO_ERROR { Self::Unwanted } else { Self::Reset(reason.to_string()) }
     }
@@ -112,9 +121,7 @@ impl TunnelReader {
         }
         match ready!(self.recv.poll_data(cx)) {
             Some(Ok(bytes)) => Poll::Ready(Some(Ok(bytes))),
-            // The peer has all it wants of us and says so: an end, not a fault.
-            Some(Err(e)) if e.reason() == Some(Reason::NO_ERROR) => Poll::Ready(None),
-            Some(Err(e)) => Poll::Ready(Some(Err(StreamError::from_h2(&e)))),
+            Some(Err(e)) => Poll::Ready(Some(Err(StreamError::before_end(&e)))),
             None => Poll::Ready(None),
         }
     }

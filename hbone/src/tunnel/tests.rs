@@ -17,6 +17,7 @@ use crate::tls::tests::authority::Authority;
 
 mod early;
 mod limits;
+mod resets;
 mod sizes;
 
 /// A client's pool and a server that hands what comes in to the test.

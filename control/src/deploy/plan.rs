@@ -198,6 +198,14 @@ fn service(gateway: &Key, name: &str, labels: &Map) -> Named {
     (name.to_owned(), Object::Service(Box::new(service)))
 }
 
+/// The name of an instance. Names of Gateways and nodes have the same letters, so that two pairs
+/// may read alike side by side: `a` on `b-c`, and `a-b` on `c`. A hash keeps them apart.
+pub(super) fn instance(gateway: &Key, name: &str, node: &str) -> String {
+    let mut hash = digest::short(format!("{gateway} {node}").as_bytes());
+    hash.truncate(6);
+    format!("{name}-{node}-{hash}")
+}
+
 fn pod(
     gateway: &Key,
     name: &str,
@@ -206,7 +214,7 @@ fn pod(
     ips: &[IpAddr],
     labels: &Map,
 ) -> Named {
-    let name_here = format!("{name}-{node}");
+    let name_here = instance(gateway, name, node);
     let mut meta = named(gateway, &name_here, labels);
     for (key, value) in [
         ("istio.io/dataplane-mode", "none"),

@@ -20,27 +20,33 @@ impl Mesh {
     }
 
     fn says(&mut self, ready: bool) {
-        self.says_of("waypoint-node-a", ready);
+        self.says_of("node-a", ready);
     }
 
-    fn says_of(&mut self, pod: &str, ready: bool) {
-        let key = Key::new("shop", pod);
+    fn says_of(&mut self, node: &str, ready: bool) {
+        let key = Key::new("shop", &on(node));
         let uid = crate::sync::read(&self.world).pod(&key).expect("deployed").uid.clone();
         self.engine.report(key, &uid, &Report { waypoint_ready: ready, ..Report::default() });
     }
 
-    /// The instances that callers may choose.
+    /// The nodes of the instances that callers may choose.
     fn ready(&self) -> Vec<&'static str> {
         use hbone::wire::pb::istio::workload as pb;
         use prost::Message;
-        let healthy = |name: &str| {
-            let entry = self.tables.address.get(&format!("c//Pod/shop/{name}")).expect("there");
+        let healthy = |node: &str| {
+            let uid = format!("c//Pod/shop/{}", on(node));
+            let entry = self.tables.address.get(&uid).expect("there");
             let address = pb::Address::decode(entry.body).expect("decodes");
             let Some(pb::address::Type::Workload(workload)) = address.r#type else { return false };
             workload.status() == pb::WorkloadStatus::Healthy
         };
-        ["waypoint-node-a", "waypoint-node-b"].into_iter().filter(|name| healthy(name)).collect()
+        ["node-a", "node-b"].into_iter().filter(|node| healthy(node)).collect()
     }
+}
+
+/// The instance of `shop/waypoint` on a node.
+fn on(node: &str) -> String {
+    plan::instance(&Key::new("shop", "waypoint"), "waypoint", node)
 }
 
 #[test]
@@ -51,7 +57,7 @@ fn a_gateway_brings_its_waypoint_and_takes_it_along() {
     let reason = |mesh: &Mesh| mesh.programmed().map(|c| c.reason);
     assert_eq!(reason(&mesh).as_deref(), Some("NoResources"));
     mesh.set("node", NODE);
-    assert_eq!(mesh.pods(), ["shop/waypoint-node-a"]);
+    assert_eq!(mesh.pods(), [format!("shop/{}", on("node-a"))]);
     assert_eq!(reason(&mesh).as_deref(), Some("Pending"));
     mesh.says(true);
     assert_eq!(reason(&mesh).as_deref(), Some("Programmed"));
@@ -69,11 +75,11 @@ fn pods_that_the_source_writes_take_the_place_of_deployed_ones() {
     let mut mesh = Mesh::new();
     mesh.set("node", NODE);
     mesh.set("gateway", GATEWAY);
-    assert_eq!(mesh.pods(), ["shop/waypoint-node-a"]);
+    assert_eq!(mesh.pods(), [format!("shop/{}", on("node-a"))]);
     mesh.set("pod", OWN_POD);
     assert_eq!(mesh.pods(), ["shop/mine"]);
     mesh.remove("pod");
-    assert_eq!(mesh.pods(), ["shop/waypoint-node-a"]);
+    assert_eq!(mesh.pods(), [format!("shop/{}", on("node-a"))]);
 }
 
 #[test]
@@ -116,20 +122,20 @@ fn an_instance_on_a_silent_node_is_called_only_where_no_other_is_ready() {
     mesh.set("a", NODE);
     mesh.set("b", &NODE.replace("node-a", "node-b").replace("240/28", "224/28"));
     mesh.set("gateway", GATEWAY);
-    mesh.says_of("waypoint-node-a", true);
-    mesh.says_of("waypoint-node-b", true);
-    let both = ["waypoint-node-a", "waypoint-node-b"];
+    mesh.says_of("node-a", true);
+    mesh.says_of("node-b", true);
+    let both = ["node-a", "node-b"];
     assert_eq!(mesh.ready(), both);
     mesh.engine.set_silent("node-a", true);
-    assert_eq!(mesh.ready(), ["waypoint-node-b"]);
+    assert_eq!(mesh.ready(), ["node-b"]);
     mesh.engine.set_silent("node-b", true);
     assert_eq!(mesh.ready(), both, "they may still run, and nobody goes around them");
     mesh.engine.set_silent("node-b", false);
-    assert_eq!(mesh.ready(), ["waypoint-node-b"]);
-    mesh.says_of("waypoint-node-b", false);
-    assert_eq!(mesh.ready(), ["waypoint-node-a"], "the last one that said so");
+    assert_eq!(mesh.ready(), ["node-b"]);
+    mesh.says_of("node-b", false);
+    assert_eq!(mesh.ready(), ["node-a"], "the last one that said so");
     mesh.engine.set_silent("node-a", false);
-    mesh.says_of("waypoint-node-b", true);
+    mesh.says_of("node-b", true);
     assert_eq!(mesh.ready(), both);
 }
 
@@ -138,7 +144,7 @@ fn a_report_on_a_pod_that_is_gone_is_not_kept() {
     let mut mesh = Mesh::new();
     mesh.set("node", NODE);
     mesh.set("gateway", GATEWAY);
-    let key = Key::new("shop", "waypoint-node-a");
+    let key = Key::new("shop", &on("node-a"));
     mesh.engine.report(key.clone(), "another", &Report::default());
     mesh.remove("gateway");
     mesh.engine.report(key, "gone", &Report::default());
@@ -155,9 +161,10 @@ fn places_of_a_gateway_that_went_while_nobody_looked_are_free_again() {
     let start = || Mesh::with(Deployer::new(Leases::load(state.clone())));
     let mut mesh = start();
     mesh.set("all", &format!("{node}---\n{GATEWAY}"));
-    assert_eq!(mesh.pods(), ["shop/waypoint-node-a"]);
+    assert_eq!(mesh.pods(), [format!("shop/{}", on("node-a"))]);
     drop(mesh);
     let mut mesh = start();
     mesh.set("all", &format!("{node}---\n{}", GATEWAY.replace("name: waypoint", "name: other")));
-    assert_eq!(mesh.pods(), ["shop/other-node-a"]);
+    let [pod] = &mesh.pods()[..] else { panic!("one pod: {:?}", mesh.pods()) };
+    assert!(pod.starts_with("shop/other-node-a-"), "{pod}");
 }

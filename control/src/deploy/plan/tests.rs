@@ -26,10 +26,14 @@ fn key() -> Key {
     Key::new("shop", "waypoint")
 }
 
-/// What a Gateway gets, as `Kind namespace/name`.
+/// What a Gateway gets, as `Kind namespace/name`; of pods without the hash.
 fn names(yaml: &str) -> Vec<String> {
     let objects = objects(&world(yaml), &key(), &mut Leases::default());
-    objects.keys().map(ToString::to_string).collect()
+    let shown = |name: &ObjectRef| match name.to_string().rsplit_once('-') {
+        Some((name, _)) if name.starts_with("Pod ") => name.to_owned(),
+        _ => name.to_string(),
+    };
+    objects.keys().map(shown).collect()
 }
 
 #[test]
@@ -86,7 +90,7 @@ fn a_gateway_gets_what_its_kind_and_the_nodes_say() {
 fn an_instance_is_a_pod_of_the_waypoint_s_identity_on_its_node() {
     let world = world(&(NODES.to_owned() + &gateway("ambit-waypoint", "")));
     let objects = objects(&world, &key(), &mut Leases::default());
-    let name = ObjectRef::new(Kind::Pod, "shop", "waypoint-node-a");
+    let name = ObjectRef::new(Kind::Pod, "shop", &instance(&key(), "waypoint", "node-a"));
     let Some(Object::Pod(pod)) = objects.get(&name) else { panic!("no pod: {objects:?}") };
     assert_eq!((pod.node.as_str(), pod.service_account.as_str()), ("node-a", "waypoint"));
     assert_eq!(pod.ips.len(), 2, "an address of each family: {:?}", pod.ips);
@@ -135,4 +139,23 @@ fn no_two_instances_and_no_pod_of_the_source_share_an_address() {
     let only = vec!["10.2.0.242".parse::<IpAddr>().expect("an address")];
     assert_eq!(leases.of(&key()), BTreeMap::from([("node-b".to_owned(), only)]));
     assert!(leases.taken(&Key::new("shop", "other")).len() == 1);
+}
+
+#[test]
+fn instances_of_two_gateways_never_have_one_name() {
+    let nodes = ["b-c", "c"].map(|node| {
+        format!("apiVersion: v1\nkind: Node\nmetadata: {{name: {node}, annotations: {{ambit.dev/waypoint-addresses: 10.1.0.0/28}}}}\n---\n")
+    });
+    let gateways = ["a", "a-b"].map(|name| {
+        gateway("ambit-waypoint", "").replace("name: waypoint", &format!("name: {name}"))
+    });
+    let world = world(&(nodes.concat() + &gateways.concat()));
+    let mut leases = Leases::default();
+    let pods = |name: &str, leases: &mut Leases| -> Vec<ObjectRef> {
+        let objects = objects(&world, &Key::new("shop", name), leases);
+        objects.into_keys().filter(|name| name.kind == Kind::Pod).collect()
+    };
+    let (first, second) = (pods("a", &mut leases), pods("a-b", &mut leases));
+    assert_eq!((first.len(), second.len()), (2, 2));
+    assert!(first.iter().all(|name| !second.contains(name)), "{first:?}, {second:?}");
 }

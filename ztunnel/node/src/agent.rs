@@ -96,6 +96,7 @@ impl Agent {
             node_namespaces()?,
         );
         let pods = Pods::new(context.clone(), stop.clone());
+        resume_probes(&context);
         restore(&context, &pods);
 
         let failed = |path: PathBuf| |source| AgentError::Path { path, source };
@@ -152,6 +153,13 @@ async fn apply(mut events: mpsc::Receiver<PodEvent>, pods: Pods, synced: watch::
             synced.send_replace(true);
         }
     }
+}
+
+/// The pods of a former agent come back one by one; none of their probes must wait for its turn.
+fn resume_probes(context: &Context) {
+    let captured = |saved: &SavedPod| matches!(saved.stage, Stage::Entering | Stage::Enrolled);
+    let saved = context.saved.all().into_iter().filter(captured);
+    context.probes.resume(saved.map(|saved| (saved.pod.uid.clone(), saved.pod.ips.clone())));
 }
 
 /// Goes on with the pods of a former agent, before a proxy can ask for them.

@@ -3,12 +3,15 @@
 #[path = "support/lab.rs"]
 mod lab;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use hbone::netns::Netns;
 use lab::{
     Family, Lab, accept, connect, listen, original_destination, output, proxy_listen, spoof, talk,
 };
 use ztunnel_node::flows;
+use ztunnel_node::pod::Uid;
+use ztunnel_node::redirect::host::HostProbes;
 use ztunnel_node::redirect::{self, Options, Redirection};
 
 fn full() -> Redirection {
@@ -141,4 +144,35 @@ async fn rules_that_somebody_removed_come_back() {
         let quiet = redirect::restore(&lab.pod, &full(), &known).await.expect("compared");
         assert!(quiet.is_none(), "{tampering:?}");
     }
+}
+
+/// Whether the rules for probes have these addresses.
+fn lets_probes_through(node: &Netns, ips: &[&str]) -> bool {
+    let rules = output(node, "nft", &["list", "ruleset"]);
+    ips.iter().all(|ip| rules.contains(ip))
+}
+
+#[tokio::test]
+async fn probes_of_a_former_agents_pods_pass_while_a_new_one_finds_them_again() {
+    let node = Netns::create().expect("root");
+    let opened = || node.run(Netns::current).expect("entered").expect("opened");
+    let pods: Vec<(Uid, Vec<IpAddr>)> = [("a", "10.1.0.5"), ("b", "10.1.0.6"), ("c", "fd00::7")]
+        .map(|(uid, ip)| (Uid::from(uid), vec![ip.parse().expect("an address")]))
+        .into();
+    let former = HostProbes::of(opened());
+    for (uid, ips) in &pods {
+        former.include(uid, ips).await.expect("applied");
+    }
+    let all = ["10.1.0.5", "10.1.0.6", "fd00::7"];
+    assert!(lets_probes_through(&node, &all));
+
+    let next = HostProbes::of(opened());
+    next.resume(pods.iter().cloned());
+    for (uid, ips) in &pods[..2] {
+        next.include(uid, ips).await.expect("applied");
+        assert!(lets_probes_through(&node, &all), "also of those whose turn has not come");
+    }
+    // One that went while no agent ran.
+    next.exclude(&pods[2].0).await.expect("applied");
+    assert!(lets_probes_through(&node, &all[..2]) && !lets_probes_through(&node, &all[2..]));
 }

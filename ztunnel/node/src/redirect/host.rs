@@ -46,6 +46,14 @@ impl HostProbes {
         Self(Some(Arc::new(Shared { node, wanted, applied })))
     }
 
+    /// Counts pods in that a former agent let probes through to. Nothing is applied yet, and what
+    /// the former agent applied stays; the first change then has all of them, in one transaction.
+    pub fn resume(&self, pods: impl IntoIterator<Item = (Uid, Vec<IpAddr>)>) {
+        if let Some(shared) = &self.0 {
+            shared.wanted.lock().unwrap_or_else(PoisonError::into_inner).extend(pods);
+        }
+    }
+
     /// Lets probes of a pod through; returns when it is so.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ const KINDS: [Kind; 8] = [
 /// An object.
 #[derive(Debug, PartialEq)]
 pub struct Seen {
-    /// `metadata` without bookkeeping, `status`, and of Gateways `spec`.
+    /// `metadata` without bookkeeping, `status`, and of Gateways and their classes `spec`.
     pub value: Value,
     /// Its UID.
     pub uid: String,
@@ -138,7 +138,7 @@ impl Seen {
             },
             "status": object.data.get("status").cloned().unwrap_or_default(),
         });
-        if kind == Kind::Gateway {
+        if matches!(kind, Kind::Gateway | Kind::GatewayClass) {
             value["spec"] = object.data.get("spec").cloned().unwrap_or_default();
         }
         let fields = meta.managed_fields.iter().flatten();

@@ -23,6 +23,7 @@ pub struct Writers {
     namespaces: Namespaces,
     status: Status,
     client: kube::Client,
+    observed: Observed,
 }
 
 impl Writers {
@@ -54,7 +55,7 @@ impl Writers {
         let istio_class = config.waypoints.istio_waypoint_class;
         let status = Status {
             client: client.clone(),
-            observed,
+            observed: observed.clone(),
             world,
             board,
             outcomes,
@@ -62,7 +63,7 @@ impl Writers {
             istio_class,
             instance,
         };
-        Self { waypoints, namespaces, status, client }
+        Self { waypoints, namespaces, status, client, observed }
     }
 
     /// Writes while `leading` says so; ends with its sender.
@@ -72,7 +73,7 @@ impl Writers {
                 self.waypoints.clone().run(),
                 self.namespaces.clone().run(),
                 self.status.clone().run(),
-                class::keep(self.client.clone())
+                class::keep(self.client.clone(), self.observed.clone())
             );
         })
         .await;

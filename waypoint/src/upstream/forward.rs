@@ -94,7 +94,11 @@ impl Forwarder {
         own: Option<&Workload>,
     ) -> Result<Answer, Failure> {
         loop {
-            let endpoint = tries.choose(exchange, own)?;
+            let endpoint = match tries.choose(exchange, own) {
+                Ok(endpoint) => endpoint,
+                // Those that there are have failed: that is the reason, not that there are none.
+                Err(none) => return Err(tries.last.take().unwrap_or(none)),
+            };
             exchange.record.attempt(&endpoint);
             let answer = self.once(exchange, permit, tries, &endpoint).await;
             match answer {
@@ -103,9 +107,11 @@ impl Forwarder {
                     tries.pause().await;
                 }
                 Ok(answer) => return Ok(answer),
-                Err(failure) if tries.next_endpoint(&failure) => tries.tried.push(endpoint.address),
+                Err(failure) if tries.next_endpoint(&failure) => {
+                    tries.failed(&endpoint, failure);
+                }
                 Err(failure) if tries.retries(&failure) => {
-                    tries.tried.push(endpoint.address);
+                    tries.failed(&endpoint, failure);
                     tries.pause().await;
                 }
                 Err(failure) => return Err(failure),
@@ -160,6 +166,8 @@ struct Tries {
     /// A body that may be sent again.
     replay: Option<Bytes>,
     tried: Vec<SocketAddr>,
+    /// How the last of them failed.
+    last: Option<Failure>,
     retries: u32,
     retry: Option<crate::config::route::Retry>,
     random: u64,
@@ -198,6 +206,7 @@ impl Tries {
             body: Some(body),
             replay,
             tried: Vec::new(),
+            last: None,
             retries: 0,
             retry,
             random,
@@ -229,6 +238,11 @@ impl Tries {
                 Err(none("of the request".to_owned(), exchange.target.address().port()))
             }
         }
+    }
+
+    fn failed(&mut self, endpoint: &Endpoint, failure: Failure) {
+        self.tried.push(endpoint.address);
+        self.last = Some(failure);
     }
 
     /// Whether another endpoint is worth a try, since this one has seen nothing.

@@ -150,6 +150,23 @@ async fn so_many_endpoints_are_tried_and_no_more() {
 }
 
 #[tokio::test]
+async fn endpoints_that_all_fail_are_said_to_fail_and_not_to_be_missing() {
+    for pods in [1, 2] {
+        let mesh = Mesh1::start().await;
+        mesh.service("store", VIP.ip(), AppProtocol::Http11);
+        for _ in 0..pods {
+            drop(mesh.pod("store").await.take());
+        }
+        let answer = raw(&mesh, "web", &get("/", "Connection: close\r\n"), "").await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{pods}: {answer}");
+        assert!(answer.contains("hop=application"), "{pods}: {answer}");
+        assert_eq!(mesh.refused(), pods, "each was tried once");
+        let metrics = mesh.metrics();
+        assert!(metrics.contains("response_flags=\"UF\""), "{pods}: {metrics}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_cannot_be_read_is_a_bad_gateway() {
     for (case, answer) in [
         ("no HTTP", "hello\r\n\r\n".to_owned()),

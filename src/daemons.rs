@@ -1,5 +1,6 @@
 //! The programs of a mesh as subcommands. Each calls what the program of that name calls.
 
+use hbone::telemetry::Logging;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use ztunnel_node::service::AgentOptions;
 
@@ -29,16 +30,16 @@ impl Signals {
 ///
 /// # Errors
 /// As [`control::run`].
-pub(crate) async fn control(cli: control::config::Cli) -> anyhow::Result<()> {
+pub(crate) async fn control(cli: control::config::Cli, logging: Logging) -> anyhow::Result<()> {
     let signals = Signals::listen()?;
-    control::run(cli, signals.either()).await
+    control::run(cli, &logging, signals.either()).await
 }
 
 /// Runs the node agent until a signal; redirection stays as it is.
 ///
 /// # Errors
 /// If the agent does not start.
-pub(crate) async fn node_agent(options: AgentOptions) -> anyhow::Result<()> {
+pub(crate) async fn node_agent(options: AgentOptions, logging: Logging) -> anyhow::Result<()> {
     let signals = Signals::listen()?;
-    Ok(ztunnel_node::service::run(&options, signals.either()).await?)
+    Ok(ztunnel_node::service::run(&options, &logging, signals.either()).await?)
 }

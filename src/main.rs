@@ -88,21 +88,23 @@ fn main() -> ExitCode {
         Command::Install(options) => report(wait(install::run(&options, false))),
         Command::Upgrade(options) => report(wait(install::run(&options, true))),
         Command::Uninstall(options) => report(wait(install::uninstall(&options))),
-        Command::Node(options) => logged(node::run(*options)),
-        Command::Control(cli) => logged(daemons::control(*cli)),
-        Command::NodeAgent(options) => logged(daemons::node_agent(*options)),
-        Command::Shop(program) => logged(program.run()),
+        Command::Node(options) => logged(|logging| node::run(*options, logging)),
+        Command::Control(cli) => logged(|logging| daemons::control(*cli, logging)),
+        Command::NodeAgent(options) => logged(|logging| daemons::node_agent(*options, logging)),
+        Command::Shop(program) => logged(|_| program.run()),
     }
 }
 
 /// Runs a daemon with the log that `RUST_LOG` and `LOG_FORMAT` ask for.
-fn logged(daemon: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+fn logged<D: Future<Output = anyhow::Result<()>>>(daemon: impl FnOnce(Logging) -> D) -> ExitCode {
     let logging = match Logging::from_env() {
         Ok(logging) => logging,
         Err(error) => return report(Err(error.into())),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(daemon));
+    let result = runtime
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(daemon(logging.clone())));
     logging.flush();
     report(result.map(|()| ExitCode::SUCCESS))
 }

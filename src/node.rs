@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use hbone::netns::Netns;
+use hbone::telemetry::Logging;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use ztunnel_node::machine::{
@@ -56,13 +57,13 @@ struct Launcher {
 ///
 /// # Errors
 /// If the agent does not start, or the run directory is another's.
-pub(crate) async fn run(options: NodeOptions) -> anyhow::Result<()> {
+pub(crate) async fn run(options: NodeOptions, logging: Logging) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let run_dir = &options.agent.run_dir;
     let _lock = Lock::take(run_dir)?;
     let (programs, agent) = (CancellationToken::new(), CancellationToken::new());
-    let service = Service::start(&options.agent, agent.clone()).await?;
+    let service = Service::start(&options.agent, &logging, agent.clone()).await?;
     let ztunnel = Executable::new(options.ztunnel.clone(), "ztunnel")?;
     let ztunnel = ztunnel.program("ztunnel", &options);
     let ztunnel = tokio::spawn(start(service.clone(), ztunnel, programs.clone()));

@@ -166,6 +166,28 @@ testbed::scenario! {
         Ok(())
     }
 
+    async fn every_program_counts_the_log_lines_that_it_loses(bed: Testbed) -> anyhow::Result<()> {
+        const LOST: &str = "ambit_log_lines_dropped_total";
+        let mesh = Mesh::start(&bed, AMBIT).await?;
+        let waypoint = mesh.gateway("shop/waypoint")?;
+        waypoint.ready(2).await?;
+        let node = mesh.node("node-a")?;
+        let mut pages = vec![
+            ("ztunnel", node.ztunnel().metrics().await?),
+            ("node agent", node.metrics().await?),
+            ("control", mesh.control().metrics().await?),
+        ];
+        for instance in waypoint.metrics().await? {
+            pages.push(("waypoint", instance));
+        }
+        assert_eq!(pages.len(), 5);
+        for (program, page) in pages {
+            let count = page.samples.iter().find(|sample| sample.name == LOST);
+            assert_eq!(count.map(|sample| sample.value), Some(0.0), "{program}");
+        }
+        Ok(())
+    }
+
     async fn two_pods_of_one_node_talk_through_the_mesh_too(bed: Testbed) -> anyhow::Result<()> {
         let mesh = Mesh::start(&bed, AMBIT).await?;
         let store = mesh.pod("shop/store").on("node-a").echoing().enrolled().await?;

@@ -82,6 +82,14 @@ impl App {
     /// # Errors
     /// The state directory, the root, an address, the configuration.
     pub async fn start(config: Config) -> Result<Running> {
+        Self::start_with(config, Registry::default()).await
+    }
+
+    /// The same, with a registry that has metrics of the process already.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_with(config: Config, mut registry: Registry) -> Result<Running> {
         config.check()?;
         let config = Arc::new(config);
         let parts = Parts::open(&config).await?;
@@ -96,7 +104,6 @@ impl App {
         let (updates, source) = mpsc::channel(4);
         let reading = parts.source(&config, updates)?;
         let (reported, reports) = mpsc::channel(256);
-        let mut registry = Registry::default();
         let services = parts.services(&config, reported, &mut registry);
         let registry = Arc::new(registry);
         let admin = parts.admin(&config, registry.clone()).await?;

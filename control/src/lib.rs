@@ -47,18 +47,28 @@ pub use config::Config;
 
 use std::future::Future;
 
-/// Runs the command line until `shutdown` ends: what the `control` binary does.
+use hbone::telemetry::Logging;
+use prometheus_client::registry::Registry;
+
+/// Runs the command line until `shutdown` ends: what the `control` binary does. `logging` is the
+/// process's, whose lost lines are counted on the metrics page.
 ///
 /// # Errors
 /// See [`App::start`] and [`tokens::create`].
-pub async fn run(cli: config::Cli, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+pub async fn run(
+    cli: config::Cli,
+    logging: &Logging,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     match cli.command {
         Some(config::Command::Token { node }) => {
             println!("{}", tokens::create(&cli.config.state, &node)?);
             Ok(())
         }
         None => {
-            let running = App::start(cli.config).await?;
+            let mut registry = Registry::default();
+            logging.register(&mut registry);
+            let running = App::start_with(cli.config, registry).await?;
             shutdown.await;
             running.stop().await;
             Ok(())

@@ -9,7 +9,7 @@ async fn main() -> anyhow::Result<()> {
     let cli = control::config::Cli::parse();
     let logging = Logging::from_env()?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let result = control::run(cli, async move {
+    let result = control::run(cli, &logging, async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = tokio::signal::ctrl_c() => {}

@@ -103,6 +103,7 @@ impl App {
         let certificates = self.certificates()?;
         let (raise, drain) = Drain::channel();
         let engine = Arc::new(self.engine(certificates.clone()));
+        logging.register(&mut self.registry);
         self.pages(readiness, logging).await?;
         tokio::spawn(discovery.run(self.quit.clone()));
         tokio::spawn(quit_at_signal(self.quit.clone()));

@@ -147,7 +147,14 @@ fn a_line_without_end_is_cut_and_a_stalled_reader_costs_lines_only() {
     for _ in 0..5000 {
         writer.write_all(b"line\n").expect("never blocks");
     }
-    assert!(writer.dropped().get() >= 900);
+    let dropped = writer.dropped().get();
+    assert!(dropped >= 900);
+    let (logging, _subscriber) = Logging::build(LogFormat::Plain, Levels::info(), writer);
+    let mut registry = Registry::default();
+    logging.register(&mut registry);
+    let mut page = String::new();
+    encode(&mut page, &registry).expect("encoded");
+    assert!(page.contains(&format!("ambit_log_lines_dropped_total {dropped}\n")), "{page}");
     drop(go);
 
     let lines = logged(LogFormat::Plain, "info", |_| {

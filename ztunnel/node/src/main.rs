@@ -30,7 +30,7 @@ async fn main() -> anyhow::Result<()> {
     let logging = Logging::install(format, levels)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    service::run(&options.agent, async {
+    service::run(&options.agent, &logging, async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}

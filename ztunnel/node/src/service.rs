@@ -17,6 +17,7 @@ use hbone::channel::{
     Token,
 };
 use hbone::serve::Server;
+use hbone::telemetry::{Logging, process};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -74,19 +75,20 @@ pub struct Service {
 }
 
 /// Runs the agent of a machine or, if the options say so, of a Kubernetes node, until
-/// `stopped`. Redirection stays as it is.
+/// `stopped`. Redirection stays as it is. `logging` is the process's.
 ///
 /// # Errors
 /// See [`ServiceError`].
 pub async fn run(
     options: &AgentOptions,
+    logging: &Logging,
     stopped: impl Future<Output = ()>,
 ) -> Result<(), ServiceError> {
     let stop = CancellationToken::new();
     let cluster = if options.kubernetes.enabled {
-        Some(ClusterAgent::start(options, stop.clone()).await?)
+        Some(ClusterAgent::start(options, logging, stop.clone()).await?)
     } else {
-        Service::start(options, stop.clone()).await?;
+        Service::start(options, logging, stop.clone()).await?;
         None
     };
     stopped.await;
@@ -102,6 +104,7 @@ impl Service {
     /// Starts everything; its tasks end with `stop`.
     pub async fn start(
         options: &AgentOptions,
+        logging: &Logging,
         stop: CancellationToken,
     ) -> Result<Self, ServiceError> {
         let control = way(options, Token::File(options.credential_file.clone()))?;
@@ -121,8 +124,7 @@ impl Service {
             probes: HostProbes::default(),
         };
         let source = ControlSource::new(control.clone(), credential.clone());
-        let mut registry = Registry::default();
-        hbone::telemetry::process::register(&mut registry, "node", env!("CARGO_PKG_VERSION"));
+        let mut registry = registry(logging);
         let agent = Agent::start(config, source, &mut registry, stop.clone())?;
         let health = Arc::new(Health { synced: agent.synced(), installed: None });
         let metrics = Arc::new(AgentPages::new(agent.clone(), registry));
@@ -133,6 +135,14 @@ impl Service {
         tokio::spawn(metrics.run(stop));
         Ok(Self { agent, control, credential })
     }
+}
+
+/// A registry with what the process says of itself.
+fn registry(logging: &Logging) -> Registry {
+    let mut registry = Registry::default();
+    process::register(&mut registry, "node", env!("CARGO_PKG_VERSION"));
+    logging.register(&mut registry);
+    registry
 }
 
 fn way(options: &AgentOptions, token: Token) -> Result<ControlPlane, ServiceError> {

@@ -2,20 +2,25 @@
 //! are to run it.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::namespace::USE_WAYPOINT;
+use super::page;
 use super::pod::MeshPod;
-use super::{Mesh, MeshError, PATIENCE};
+use super::{Mesh, MeshError, Metrics, PATIENCE};
 use crate::manifests;
+use crate::netns::Netns;
 
 /// The label by which a pod is a Gateway's.
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 /// The class that Ambit serves.
 const CLASS: &str = "ambit-waypoint";
+/// Port of an instance's metrics.
+const STATS: u16 = 15020;
 /// For whom a waypoint works.
 const FOR: &str = "istio.io/waypoint-for";
 
@@ -48,6 +53,23 @@ impl Deployed {
             environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
         };
         has("GATEWAY_NAME", &self.name) && has("POD_NAMESPACE", &self.namespace)
+    }
+
+    /// The metrics of each instance.
+    ///
+    /// # Errors
+    /// `Page` if one does not answer.
+    pub async fn metrics(&self) -> Result<Vec<Metrics>, MeshError> {
+        let mut all = Vec::new();
+        for pid in self.processes() {
+            // An absolute path stands for itself.
+            let path = format!("/proc/{pid}/ns/net");
+            let failed = |problem: String| MeshError::Page { page: path.clone(), problem };
+            let netns = Netns::open(&path).map_err(|error| failed(error.to_string()))?;
+            let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), STATS);
+            all.push(Metrics::parse(&page::ask(&netns, address, "GET", "/metrics").await?.body));
+        }
+        Ok(all)
     }
 
     /// Waits until control says that so many instances are ready; 0 waits for none.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hbone::netns::Netns;
+use hbone::telemetry::Logging;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use kube::api::Api;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -40,6 +40,7 @@ impl ClusterAgent {
     /// See [`ServiceError`].
     pub async fn start(
         options: &AgentOptions,
+        logging: &Logging,
         stop: CancellationToken,
     ) -> Result<Self, ServiceError> {
         let client = client(options.kubernetes.kubeconfig.as_deref()).await?;
@@ -60,8 +61,7 @@ impl ClusterAgent {
             probes: probes.clone(),
         };
         let source = KubernetesSource::new(client.clone(), options.node.clone());
-        let mut registry = Registry::default();
-        hbone::telemetry::process::register(&mut registry, "node", env!("CARGO_PKG_VERSION"));
+        let mut registry = super::registry(logging);
         let agent = Agent::start(config, source, &mut registry, stop.clone())?;
 
         let places = places(options);

@@ -8,12 +8,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
+use self::cut::Cuttable;
+
 mod address;
 mod credentials;
+mod cut;
 mod dial;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -106,10 +110,24 @@ impl ControlPlane {
     ///
     /// Cancel safe.
     pub async fn connect(&self) -> Result<AuthorizedChannel, ChannelError> {
+        self.connect_until(CancellationToken::new()).await
+    }
+
+    /// The same, for as long as `cut` is not cancelled: then its connections are closed, with
+    /// whatever is still to be sent on them.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::connect`].
+    ///
+    /// Cancel safe.
+    pub async fn connect_until(
+        &self,
+        cut: CancellationToken,
+    ) -> Result<AuthorizedChannel, ChannelError> {
         let dialler = self.clone();
         let connector = service_fn(move |_| {
-            let dialler = dialler.clone();
-            async move { dialler.dial().await.map(TokioIo::new) }
+            let (dialler, cut) = (dialler.clone(), cut.clone());
+            async move { dialler.dial().await.map(|tls| TokioIo::new(Cuttable::new(tls, cut))) }
         });
         let failed = |error: tonic::transport::Error| ChannelError::Connect {
             servers: self.servers(),

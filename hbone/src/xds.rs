@@ -172,7 +172,10 @@ impl Client {
         for watch in &mut self.watches {
             watch.answered = false;
         }
-        match self.control.connect().await {
+        // The connection ends with its stream, also if the server reads nothing of it.
+        let cut = CancellationToken::new();
+        let _cut = cut.clone().drop_guard();
+        match self.control.connect_until(cut).await {
             Ok(channel) => {
                 let ended = self.stream(channel).await;
                 self.metrics.disconnected();

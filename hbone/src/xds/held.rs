@@ -11,7 +11,7 @@ use crate::wire::pb::envoy::service::discovery::v3 as pb;
 use crate::wire::pb::google::rpc::Status;
 
 /// Longest error that goes back in a NACK, in bytes: a thousand bad resources need no page each.
-const MAX_ERROR: usize = 4096;
+pub(super) const MAX_ERROR: usize = 4096;
 
 /// One watched type: who applies it, and which versions are held.
 pub(super) struct Watch {

@@ -35,7 +35,7 @@ struct TypeUrl {
 
 /// Types of which messages are counted apart; the rest share one series, so that a server
 /// cannot make series without end.
-const MAX_TYPES: usize = 16;
+pub(super) const MAX_TYPES: usize = 16;
 const OTHER_TYPES: &str = "other";
 
 /// Counters and gauges of one discovery client. Cloning shares them.

@@ -18,6 +18,7 @@ use pb::aggregated_discovery_service_server::{
 
 mod backoff;
 mod faults;
+mod limits;
 mod protocol;
 
 const ADDRESS: &str = "type.googleapis.com/istio.workload.Address";

@@ -136,7 +136,7 @@ async fn no_server_at_first_and_one_later() {
     mesh.becomes_synced().await;
 }
 
-fn encode(metrics: &XdsMetrics) -> String {
+pub(super) fn encode(metrics: &XdsMetrics) -> String {
     use prometheus_client::registry::Registry;
     let mut registry = Registry::default();
     metrics.register_in(&mut registry);

@@ -165,3 +165,36 @@ fn unsent(stream: &TcpStream) -> usize {
     line.and_then(|line| line.split_whitespace().nth(4)?.split_once(':'))
         .map_or(0, |(sent, _)| usize::from_str_radix(sent, 16).expect("hex"))
 }
+
+#[tokio::test]
+async fn a_flood_one_way_holds_nothing_back_the_other_way() {
+    use std::io::{Read, Write};
+    let (client, server, _relay) = relayed(std::future::pending()).await;
+    let blocking = |stream: TcpStream| {
+        let stream = stream.into_std().expect("a socket");
+        stream.set_nonblocking(false).expect("set");
+        stream
+    };
+    let (client, server) = (blocking(client), blocking(server));
+    // Threads of their own keep the relay busy; each fails when the test ends.
+    let (mut from, mut to) =
+        (client.try_clone().expect("a copy"), server.try_clone().expect("a copy"));
+    std::thread::spawn(move || while from.write_all(&[1; 256 * 1024]).is_ok() {});
+    std::thread::spawn(move || {
+        let mut sink = vec![0; 256 * 1024];
+        while to.read(&mut sink).is_ok_and(|n| n > 0) {}
+    });
+    let (mut pings, mut heard) =
+        (server.try_clone().expect("a copy"), client.try_clone().expect("a copy"));
+    let exchange = tokio::task::spawn_blocking(move || {
+        for _ in 0..200 {
+            pings.write_all(&[7]).expect("written");
+            heard.read_exact(&mut [0]).expect("heard");
+        }
+    });
+    let done = timeout(Duration::from_secs(20), exchange).await;
+    for stream in [&client, &server] {
+        let _ = stream.shutdown(std::net::Shutdown::Both);
+    }
+    done.expect("in time").expect("no panic");
+}

@@ -1,4 +1,8 @@
 //! HTTP connections to endpoints, kept for the next request.
+//!
+//! - `http2`: how those are made that many requests share
+
+mod http2;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -8,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::client::conn::http1;
+use hyper::client::conn::http2::SendRequest as Http2;
+use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
 
 use super::connect::Connect;
-use super::sending::Sending;
 use crate::account::{Account, Place, Share, Shares};
 use crate::authorize::Permit;
 use crate::directory::balance::Endpoint;
@@ -35,14 +39,8 @@ pub const MAX_HTTP2: usize = 16;
 pub const IDLE: Duration = Duration::from_mins(1);
 /// Endpoints whose connections are kept; beyond it those without use are forgotten.
 pub const MAX_ENDPOINTS: usize = 4096;
-/// How long a connection is still attempted when the request that wanted it is gone.
-const ABANDONED: Duration = Duration::from_secs(1);
 /// Header of an answer, in bytes.
 const MAX_ANSWER_HEADER: u32 = 64 * 1024;
-/// Bytes of one answer in flight.
-const STREAM_WINDOW: u32 = 256 * 1024;
-/// A connection has a window for every stream on it, so that none stalls another.
-const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
 
 /// The version that is spoken to an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,7 +77,7 @@ struct Slot {
 
 #[derive(Clone)]
 struct Shared {
-    sender: http2::SendRequest<Body>,
+    sender: Http2<Body>,
     streams: Arc<AtomicUsize>,
 }
 
@@ -297,7 +295,7 @@ impl Connections {
         slot: &Arc<Slot>,
         endpoint: &Endpoint,
         permit: &Permit,
-    ) -> Result<(http2::SendRequest<Body>, Place), Failure> {
+    ) -> Result<(Http2<Body>, Place), Failure> {
         if let Some(found) = slot.find_shared() {
             return Ok(found);
         }
@@ -309,7 +307,7 @@ impl Connections {
             return Err(Failure::Overflow { address: endpoint.address, limit: MAX_HTTP2 });
         }
         let (mut caller, made) = oneshot::channel();
-        let connecting = open_http2(
+        let connecting = http2::open(
             Arc::clone(&self.connect),
             Arc::clone(slot),
             endpoint.clone(),
@@ -321,7 +319,7 @@ impl Connections {
             let _turn = turn;
             let made = tokio::select! {
                 made = connecting => made,
-                () = abandoned(&mut caller) => return,
+                () = http2::abandoned(&mut caller) => return,
             };
             let _ = caller.send(made);
         });
@@ -334,49 +332,6 @@ impl Connections {
     }
 }
 
-/// Opens a connection and puts it into its slot, with one place taken.
-async fn open_http2(
-    connect: Arc<dyn Connect>,
-    slot: Arc<Slot>,
-    endpoint: Endpoint,
-    permit: Permit,
-) -> Result<(http2::SendRequest<Body>, Place), Failure> {
-    let stream = connect.connect(&endpoint, &permit).await?;
-    let sender = handshake_http2(stream, &endpoint).await?;
-    let (place, streams) = Place::first();
-    lock(&slot.shared).push(Shared { sender: sender.clone(), streams });
-    Ok((sender, place))
-}
-
-/// Completes when nobody has waited for a connection for [`ABANDONED`].
-async fn abandoned<T>(caller: &mut oneshot::Sender<T>) {
-    caller.closed().await;
-    tokio::time::sleep(ABANDONED).await;
-}
-
-async fn handshake_http2(
-    stream: super::stream::Stream,
-    endpoint: &Endpoint,
-) -> Result<http2::SendRequest<Body>, Failure> {
-    let mut builder = http2::Builder::new(Sending);
-    builder
-        .timer(TokioTimer::new())
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(MAX_ANSWER_HEADER)
-        .keep_alive_interval(Duration::from_secs(8))
-        .keep_alive_timeout(Duration::from_secs(5));
-    let shaken = builder.handshake(TokioIo::new(stream)).await;
-    let (sender, connection) = shaken.map_err(|error| broken(endpoint, &error, None).failure)?;
-    let address = endpoint.address;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(peer = %address, %error, "connection to an application ended");
-        }
-    });
-    Ok(sender)
-}
-
 impl Slot {
     fn take_idle(&self) -> Option<(http1::SendRequest<Body>, Place)> {
         let mut idle = lock(&self.idle);
@@ -386,7 +341,7 @@ impl Slot {
         Some((sender, place))
     }
 
-    fn find_shared(&self) -> Option<(http2::SendRequest<Body>, Place)> {
+    fn find_shared(&self) -> Option<(Http2<Body>, Place)> {
         let mut shared = lock(&self.shared);
         shared.retain(|connection| !connection.sender.is_closed());
         shared.iter().find_map(|connection| {

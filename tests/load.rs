@@ -87,14 +87,15 @@ testbed::scenario! {
         Ok(())
     }
 
-    /// The promise itself, 12 MiB resident, of the release build where `./dev bench` has made
-    /// one; the benchmark reports the same number.
-    async fn an_idle_release_of_ztunnel_has_12_mib(bed: Testbed) -> anyhow::Result<()> {
-        let release = testbed::process::program("ztunnel")?.with_file_name("../release/ztunnel");
-        if release.is_file() {
-            let memory = idle_with_two_workloads(&bed, release).await?;
-            assert!(memory.resident <= 12 << 20, "{memory:?}");
-        }
+    /// The promise itself, 12 MiB resident. The build is optimised as a release is, but for
+    /// link-time optimisation; what fits with it fits in a release, whose code is smaller.
+    #[ignore = "needs a build of its own, which ./dev test makes"]
+    async fn an_idle_ztunnel_as_it_is_deployed_has_12_mib(bed: Testbed) -> anyhow::Result<()> {
+        let lean = testbed::process::program("ztunnel")?.with_file_name("../lean/ztunnel");
+        let command = "cargo build --profile lean -p ztunnel";
+        anyhow::ensure!(lean.is_file(), "{} is not built; run `{command}`", lean.display());
+        let memory = idle_with_two_workloads(&bed, lean).await?;
+        assert!(memory.resident <= 12 << 20, "{memory:?}");
         Ok(())
     }
 

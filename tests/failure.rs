@@ -118,6 +118,32 @@ testbed::scenario! {
         Ok(())
     }
 
+    async fn of_endpoints_that_all_fail_so_many_are_tried(bed: Testbed) -> anyhow::Result<()> {
+        let mesh = Mesh::start(&bed, AMBIT).await?;
+        let web = mesh.pod("shop/web").on("node-a").enrolled().await?;
+        for n in 0..5 {
+            // Nothing listens there.
+            mesh.pod(&format!("shop/store-{n}")).on("node-b").labelled("app", "store").enrolled()
+                .await?;
+        }
+        let service = mesh.service("shop/store").port(80, 8080).create()?;
+        mesh.has_service(&service).await?;
+        let node = mesh.node("node-b")?;
+        let mark = node.mark();
+        assert!(web.asks((service.ip4, 80).into(), "x").await.is_err());
+        let failed = [("reporter", "source"), ("destination_service", &*service.host)];
+        let counted = async || -> anyhow::Result<f64> {
+            let metrics = web.ztunnel()?.metrics().await?;
+            Ok(metrics.sum("istio_tcp_connections_failed_total", &failed))
+        };
+        let has_failed = async || counted().await.is_ok_and(|failed| failed >= 1.0);
+        eventually("the connection is said to have failed", PATIENCE, has_failed).await?;
+        let refused = node.logs("connection complete").since(mark).with("direction", "inbound");
+        let refused = refused.all();
+        assert_eq!(refused.len(), 3, "{refused:#?}");
+        Ok(())
+    }
+
     async fn a_cut_link_is_survived(bed: Testbed) -> anyhow::Result<()> {
         let Pair { mesh, web, store, .. } = Pair::enrolled(&bed, AMBIT).await?;
         let mut chat = web.chat(store.at4(7)).await?;

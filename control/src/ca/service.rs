@@ -179,3 +179,6 @@ pub fn identity(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,3 +132,6 @@ fn prune(world: &RwLock<World>, node: &str, kept: &mut Reports) {
     let on_node: BTreeSet<&str> = world.pods_on(node).map(|p| p.uid.as_str()).collect();
     kept.retain(|uid, _| on_node.contains(uid.as_str()));
 }
+
+#[cfg(test)]
+mod tests;

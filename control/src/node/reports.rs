@@ -76,3 +76,6 @@ pub fn load(state: &StateDir) -> BTreeMap<String, Reports> {
 fn name(node: &str) -> String {
     format!("{FOLDER}/{}.json", digest::hex(node.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,3 +98,6 @@ impl AggregatedDiscoveryService for XdsService {
         Ok(Response::new(ReceiverStream::new(responses)))
     }
 }
+
+#[cfg(test)]
+mod tests;

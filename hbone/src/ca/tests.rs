@@ -24,6 +24,7 @@ enum Mode {
     Refuse,
     LeafOnly,
     OtherIdentity,
+    Long,
 }
 
 #[tonic::async_trait]
@@ -45,11 +46,14 @@ impl IstioCertificateService for FakeCa {
                 let other = CertificateRequest::generate(&id("shop", "other"));
                 csr = other.expect("request").pem().to_owned();
             }
-            Mode::Sign | Mode::LeafOnly => {}
+            Mode::Sign | Mode::LeafOnly | Mode::Long => {}
         }
         let mut cert_chain = vec![self.authority.sign(&csr), self.authority.root_pem.clone()];
         if matches!(self.mode, Mode::LeafOnly) {
             cert_chain.pop();
+        }
+        if matches!(self.mode, Mode::Long) {
+            cert_chain.push("x".repeat(MAX_ANSWER));
         }
         Ok(Response::new(pb::IstioCertificateResponse { cert_chain }))
     }
@@ -99,6 +103,7 @@ async fn bad_answers_are_no_certificates() {
     for (mode, want) in [
         (Mode::OtherIdentity, "asked for was spiffe://cluster.local/ns/shop/sa/web"),
         (Mode::LeafOnly, "has 1 elements"),
+        (Mode::Long, "message length too large"),
         (Mode::Refuse, "Unauthenticated: request authenticate failure"),
     ] {
         let (server, _seen) = serve(&authority, mode).await;

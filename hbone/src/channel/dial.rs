@@ -21,7 +21,7 @@ pub(super) type Connection = TlsStream<TcpStream>;
 /// After how long without traffic TCP itself asks whether the peer is there.
 const TCP_KEEPALIVE: Duration = Duration::from_mins(5);
 /// Addresses of one server name that are tried; more are ignored.
-const MAX_ADDRESSES: usize = 64;
+pub(super) const MAX_ADDRESSES: usize = 64;
 
 /// Why no server was reached; of several, the last one's reason.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +94,7 @@ async fn resolve(servers: &[ServerUrl]) -> (Vec<(&ServerUrl, SocketAddr)>, Optio
         match tokio::net::lookup_host((server.host(), server.port())).await {
             Ok(found) => {
                 let before = places.len();
-                places.extend(found.take(MAX_ADDRESSES).map(|address| (server, address)));
+                places.extend(self::places(server, found));
                 if places.len() == before {
                     failure = Some(DialError::Resolve { host, source: None });
                 }
@@ -103,6 +103,14 @@ async fn resolve(servers: &[ServerUrl]) -> (Vec<(&ServerUrl, SocketAddr)>, Optio
         }
     }
     (places, failure)
+}
+
+/// What is tried of the addresses that a server's name has.
+pub(super) fn places(
+    server: &ServerUrl,
+    found: impl Iterator<Item = SocketAddr>,
+) -> impl Iterator<Item = (&ServerUrl, SocketAddr)> {
+    found.take(MAX_ADDRESSES).map(move |address| (server, address))
 }
 
 /// Connects and verifies. If the certificate is sound but bears another name than the URL's

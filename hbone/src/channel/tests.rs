@@ -159,3 +159,12 @@ fn authorization(credentials: &mut Credentials) -> Result<String, String> {
     assert!(value.is_sensitive());
     Ok(value.to_str().expect("text").to_owned())
 }
+
+#[test]
+fn of_a_name_with_very_many_addresses_so_many_are_tried() {
+    use super::dial::{MAX_ADDRESSES, places};
+    let server: ServerUrl = "control.mesh".parse().expect("a URL");
+    let address = |port| std::net::SocketAddr::from(([10, 0, 0, 1], port));
+    let tried: Vec<u16> = places(&server, (1..1000).map(address)).map(|(_, a)| a.port()).collect();
+    assert_eq!((tried.len(), tried.first(), tried.last()), (MAX_ADDRESSES, Some(&1), Some(&64)));
+}

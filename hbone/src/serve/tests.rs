@@ -157,3 +157,17 @@ async fn an_oversized_head_and_nonsense_are_refused() {
         assert!(!answer.starts_with(b"HTTP/1.1 200"));
     }
 }
+
+#[tokio::test]
+async fn so_many_readers_are_served_at_once_and_the_next_waits() {
+    let address = start(ReadinessPage(Readiness::new())).await;
+    let mut open = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        open.push(TcpStream::connect(address).await.expect("connected"));
+    }
+    let mut asking = std::pin::pin!(ask(address, "GET", "/healthz/ready", LOCAL));
+    let early = tokio::time::timeout(Duration::from_millis(300), asking.as_mut()).await;
+    assert!(early.is_err(), "it waits: {early:?}");
+    open.pop();
+    assert_eq!(asking.await.0, 200);
+}

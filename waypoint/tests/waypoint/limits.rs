@@ -1,5 +1,7 @@
 //! What one source may use, and that others have theirs all the same.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,7 +25,7 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::TcpListenerStream;
 use waypoint::config::store::Kind;
 use waypoint::stage::ext_authz::{BODY_DEADLINE, MAX_BODIES_OF_ONE, MAX_CHECKS_OF_ONE};
-use waypoint::upstream::pool::{MAX_IDLE, MAX_OF_ONE};
+use waypoint::upstream::pool::{MAX_HTTP1, MAX_HTTP2, MAX_IDLE, MAX_OF_ONE, MAX_STREAMS};
 
 use crate::http1::{SOON, policy};
 use crate::support::{Mesh1, VIP};
@@ -232,6 +234,7 @@ async fn requests_of_one_identity_leave_room_at_an_endpoint() {
     ask(clients.last().expect("one"), &mut more);
     let refused = timeout(SOON, more.join_next()).await.expect("in time").expect("an answer");
     assert_eq!(refused.expect("no panic"), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(overflows(&mesh), 1, "{}", mesh.metrics());
     let other = client(&mesh, "other").await;
     ask(&other, &mut answers);
     timeout(SOON, requests.recv()).await.expect("in time").expect("another identity's");
@@ -244,6 +247,136 @@ async fn requests_of_one_identity_leave_room_at_an_endpoint() {
     assert_eq!(status.expect("no panic"), StatusCode::OK, "what was given back is used again");
 }
 
+/// Requests that ended at a limit of connections.
+fn overflows(mesh: &Mesh1) -> usize {
+    let page = mesh.metrics();
+    let series = page.lines().filter(|line| {
+        line.starts_with("istio_requests_total{") && line.contains("response_flags=\"UO\"")
+    });
+    series.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum()
+}
+
+/// Opens so many requests that wait for their answer, of as few identities and connections as
+/// may be.
+async fn fill(
+    mesh: &Mesh1,
+    count: usize,
+    arrived: &mut mpsc::UnboundedReceiver<()>,
+    answers: &mut JoinSet<StatusCode>,
+) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for n in 0..count {
+        // Below the limit of streams of a client.
+        if n % 64 == 0 {
+            clients.push(client(mesh, &format!("web-{}", n / MAX_OF_ONE)).await);
+        }
+        ask(clients.last().expect("one"), answers);
+    }
+    for n in 0..count {
+        timeout(SOON, arrived.recv()).await.unwrap_or_else(|_| panic!("request {n}"));
+    }
+    clients
+}
+
+/// Fills an endpoint, sees one more refused and a freed place taken again.
+async fn an_endpoint_takes_so_many(mesh: &Mesh1, limit: usize, endpoint: Endpoint) {
+    let Endpoint { mut arrived, release, connections } = endpoint;
+    let mut answers = JoinSet::new();
+    let _clients = fill(mesh, limit, &mut arrived, &mut answers).await;
+    assert_eq!(overflows(mesh), 0);
+    let other = client(mesh, "other").await;
+    let mut more = JoinSet::new();
+    ask(&other, &mut more);
+    let refused = timeout(SOON, more.join_next()).await.expect("in time").expect("an answer");
+    assert_eq!(refused.expect("no panic"), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(overflows(mesh), 1, "{}", mesh.metrics());
+    let opened = connections.load(Ordering::SeqCst);
+    assert!(opened == MAX_HTTP1 || opened == MAX_HTTP2, "{opened} connections");
+    release.send(true).expect("the application listens");
+    while let Some(status) = timeout(SOON, answers.join_next()).await.expect("in time") {
+        assert_eq!(status.expect("no panic"), StatusCode::OK);
+    }
+    ask(&other, &mut more);
+    let status = timeout(SOON, more.join_next()).await.expect("in time").expect("an answer");
+    assert_eq!(status.expect("no panic"), StatusCode::OK, "what was given back is used again");
+}
+
+/// An application that answers when it is told to.
+struct Endpoint {
+    arrived: mpsc::UnboundedReceiver<()>,
+    release: watch::Sender<bool>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Endpoint {
+    /// The application of `store`.
+    async fn of(mesh: &Mesh1, serve: fn(TcpStream, Waiting)) -> Self {
+        let (sender, arrived) = mpsc::unbounded_channel();
+        let (release, answer) = watch::channel(false);
+        let connections = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&connections);
+        let listener = mesh.pod("store").await.take();
+        tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                serve(tcp, Waiting { arrived: sender.clone(), answer: answer.clone() });
+            }
+        });
+        Self { arrived, release, connections }
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_has_so_many_http2_connections_of_so_many_requests() {
+    let mesh = Mesh1::start().await;
+    mesh.service("store", VIP.ip(), AppProtocol::Http2);
+    let endpoint = Endpoint::of(&mesh, |tcp, waiting| drop(tokio::spawn(waiting.http2(tcp)))).await;
+    an_endpoint_takes_so_many(&mesh, MAX_HTTP2 * MAX_STREAMS, endpoint).await;
+}
+
+/// Both ends of every connection are in this process.
+fn allow_many_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("raised");
+}
+
+#[tokio::test]
+async fn an_endpoint_has_so_many_http1_connections() {
+    allow_many_files();
+    let mesh = Mesh1::start().await;
+    mesh.service("store", VIP.ip(), AppProtocol::Http11);
+    let endpoint = Endpoint::of(&mesh, |tcp, waiting| drop(tokio::spawn(waiting.http1(tcp)))).await;
+    an_endpoint_takes_so_many(&mesh, MAX_HTTP1, endpoint).await;
+}
+
+/// What a connection of an application tells, and waits for.
+#[derive(Clone)]
+struct Waiting {
+    arrived: mpsc::UnboundedSender<()>,
+    answer: watch::Receiver<bool>,
+}
+
+impl Waiting {
+    async fn http2(self, tcp: TcpStream) {
+        let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        let service = service_fn(move |_: Request<Incoming>| self.clone().answer());
+        let _ = server.serve_connection(TokioIo::new(tcp), service).await;
+    }
+
+    async fn http1(self, tcp: TcpStream) {
+        let server = hyper::server::conn::http1::Builder::new();
+        let service = service_fn(move |_: Request<Incoming>| self.clone().answer());
+        let _ = server.serve_connection(TokioIo::new(tcp), service).await;
+    }
+
+    async fn answer(mut self) -> Result<http::Response<Empty<Bytes>>, std::convert::Infallible> {
+        let _ = self.arrived.send(());
+        let _ = self.answer.wait_for(|answer| *answer).await;
+        Ok(http::Response::new(Empty::new()))
+    }
+}
+
 /// Serves HTTP/2, and answers when `answer` says so.
 pub(crate) async fn patient(
     listener: TcpListener,
@@ -251,17 +384,8 @@ pub(crate) async fn patient(
     answer: watch::Receiver<bool>,
 ) {
     while let Ok((tcp, _)) = listener.accept().await {
-        let (arrived, answer) = (arrived.clone(), answer.clone());
-        let service = service_fn(move |_: Request<Incoming>| {
-            let (arrived, mut answer) = (arrived.clone(), answer.clone());
-            async move {
-                let _ = arrived.send(());
-                let _ = answer.wait_for(|answer| *answer).await;
-                Ok::<_, std::convert::Infallible>(http::Response::new(Empty::<Bytes>::new()))
-            }
-        });
-        let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-        tokio::spawn(server.serve_connection(TokioIo::new(tcp), service));
+        let waiting = Waiting { arrived: arrived.clone(), answer: answer.clone() };
+        tokio::spawn(waiting.http2(tcp));
     }
 }
 

@@ -354,3 +354,24 @@ async fn removed_rules_come_back_and_are_counted() {
     until("restored", || rules(&lab).contains("redirect to :15001")).await;
     until("counted", || node.metrics().contains(r#"{type="restored"} 1"#)).await;
 }
+
+#[test]
+fn a_configuration_without_end_is_refused_by_the_plugin() {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    for (blanks, code) in [(1_usize << 19, None), (1 << 20, Some(6))] {
+        let mut plugin = Command::new(env!("CARGO_BIN_EXE_ambit-cni"))
+            .env("CNI_COMMAND", "VERSION")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("runs");
+        let input = " ".repeat(blanks) + r#"{"cniVersion":"1.0.0"}"#;
+        // It may end before it has read all.
+        let _ = plugin.stdin.take().expect("a pipe").write_all(input.as_bytes());
+        let output = plugin.wait_with_output().expect("ends");
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(said["code"].as_u64(), code, "{said}");
+        assert_eq!(output.status.success(), code.is_none(), "{said}");
+    }
+}

@@ -12,6 +12,7 @@ use lab::{
 use ztunnel_node::flows;
 use ztunnel_node::pod::Uid;
 use ztunnel_node::redirect::host::HostProbes;
+use ztunnel_node::redirect::nft::{self, NftError};
 use ztunnel_node::redirect::{self, Options, Redirection};
 
 fn full() -> Redirection {
@@ -175,4 +176,12 @@ async fn probes_of_a_former_agents_pods_pass_while_a_new_one_finds_them_again() 
     // One that went while no agent ran.
     next.exclude(&pods[2].0).await.expect("applied");
     assert!(lets_probes_through(&node, &all[..2]) && !lets_probes_through(&node, &all[2..]));
+}
+
+#[tokio::test]
+async fn what_nft_complains_of_is_cut() {
+    let node = Netns::create().expect("root");
+    let refused = nft::apply(&node, &"no such thing\n".repeat(100)).await;
+    let Err(NftError::Refused { complaint, .. }) = refused else { panic!("{refused:?}") };
+    assert!((1..=400).contains(&complaint.chars().count()), "{complaint}");
 }

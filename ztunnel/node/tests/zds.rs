@@ -13,7 +13,7 @@ use proxy::{FakeProxy, Said};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use ztunnel_node::pod::Pod;
-use ztunnel_node::zds::{AddError, Answer, Zds};
+use ztunnel_node::zds::{AddError, Answer, MAX_SESSIONS, Zds};
 
 struct Bench {
     zds: Zds,
@@ -219,4 +219,24 @@ async fn two_hundred_and_fifty_pods_at_once() {
     drop(serving.await.expect("served"));
     let (_proxy, snapshot) = bench.join().await;
     assert_eq!(snapshot.len(), 250);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_proxies_are_connected_and_the_oldest_gives_way() {
+    let bench = Bench::new();
+    let mut proxies = Vec::new();
+    for n in 1..=MAX_SESSIONS {
+        proxies.push(bench.join().await.0);
+        bench.connected(n).await;
+    }
+    proxies.push(bench.join().await.0);
+    assert_eq!(hear(proxies.remove(0)).await.1, Said::Closed);
+    bench.connected(MAX_SESSIONS).await;
+    let del = bench.del("a");
+    for proxy in proxies {
+        let (proxy, said) = hear(proxy).await;
+        assert_eq!(said, Said::Del("a".into()), "the others go on");
+        proxy.ack("");
+    }
+    del.await.expect("ran");
 }

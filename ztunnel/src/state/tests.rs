@@ -407,3 +407,16 @@ fn the_dump_reads_back_as_static_state() {
     other.add_static(&read).unwrap();
     assert_eq!(serde_json::to_value(other.snapshot().dump()).unwrap(), dump);
 }
+
+#[test]
+fn static_state_without_end_is_not_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("state.yaml");
+    let file = std::fs::File::create(&path).expect("made");
+    // Without content: its length is what counts.
+    file.set_len((64 << 20) + 1).expect("it takes no room");
+    let error = StaticState::read(&path).expect_err("too large");
+    assert!(matches!(error, super::file::StaticError::Size { .. }), "{error}");
+    file.set_len(0).expect("cut");
+    assert_eq!(StaticState::read(&path).expect("empty"), StaticState::default());
+}

@@ -12,7 +12,7 @@ use super::retire::retire;
 use super::{PodInfo, PodProxies, RunningPod, Stop, WorkloadEntry, WorkloadState, WorkloadView};
 
 /// Pods of one node, served and pending; Kubernetes itself allows some hundreds.
-const MAX_PODS: usize = 4096;
+pub(super) const MAX_PODS: usize = 4096;
 
 /// Why a request is answered with an error.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

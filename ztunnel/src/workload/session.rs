@@ -19,7 +19,7 @@ use super::{PodInfo, PodProxies, WorkloadManager};
 /// How often a failed start is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 /// Longest error in an answer, in bytes; the packet has a bound.
-const MAX_ERROR: usize = MAX_PACKET / 2;
+pub(super) const MAX_ERROR: usize = MAX_PACKET / 2;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]

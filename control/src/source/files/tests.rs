@@ -125,3 +125,28 @@ fn a_policy_that_was_never_read_denies_and_a_last_good_version_comes_first() {
     assert_eq!(files.len(), 2);
     assert_eq!(names(&files.set("f", &policy("p", "ALLOW"))), ["-q"]);
 }
+
+#[test]
+fn problems_are_listed_up_to_a_limit() {
+    let mut files = files();
+    let stranger = "kind: Stranger\n---\n";
+    files.set("f", &stranger.repeat(limits::MAX_PROBLEMS / 2));
+    files.set("g", &stranger.repeat(limits::MAX_PROBLEMS));
+    assert_eq!(files.problems().len(), limits::MAX_PROBLEMS);
+    assert_eq!(names(&files.set("h", &namespace("a", "x"))), ["a"], "and others are read");
+}
+
+#[test]
+fn a_file_that_would_make_too_many_objects_is_not_read_and_keeps_what_it_held() {
+    let mut files = files();
+    files.set("f", &namespace("good", "x"));
+    let object =
+        |n| format!(r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"n{n}"}}}}"#);
+    let many: Vec<String> = (0..limits::MAX_OBJECTS - 1).map(object).collect();
+    files.restore("many", &many);
+    assert_eq!(files.len(), limits::MAX_OBJECTS);
+    let two = format!("{}---\n{}", namespace("good", "y"), namespace("more", "x"));
+    assert!(files.set("f", &two).is_empty());
+    assert!(said(&files).contains("MAX_OBJECTS"), "{}", said(&files));
+    assert_eq!(names(&files.set("f", &namespace("good", "y"))), ["good"], "as many as before");
+}

@@ -53,3 +53,10 @@ fn a_running_pod_is_found_by_its_address() {
     process.kill().expect("killed");
     process.wait().expect("ended");
 }
+
+#[test]
+fn a_path_without_end_is_not_opened() {
+    let path = |length: usize| std::path::PathBuf::from(format!("/{}", "a/".repeat(length / 2)));
+    assert!(matches!(open(&path(1026), &[]), Err(OpenError::Form(_))));
+    assert!(matches!(open(&path(1022), &[]), Err(OpenError::Open { .. })), "it may be one");
+}

@@ -78,3 +78,21 @@ fn nothing_of_ours_stays_when_it_is_removed() {
     assert_eq!(fs::read_dir(&places.configs).expect("read").count(), 1);
     assert_eq!(fs::read_dir(&places.programs).expect("read").count(), 0);
 }
+
+#[test]
+fn a_network_file_without_end_is_not_followed_and_the_last_good_copy_stays() {
+    let (_folder, places) = node();
+    let original = places.configs.join("10-pods.conflist");
+    fs::write(&original, NETWORK).expect("written");
+    assert!(places.ensure().expect("installed"));
+    let good = installed(&places);
+    let after_blanks = |blanks: u64| {
+        " ".repeat(usize::try_from(blanks).expect("small")) + &NETWORK.replace("cni0", "cni1")
+    };
+    fs::write(&original, after_blanks(MAX_CONFIG)).expect("written");
+    assert!(matches!(places.ensure(), Err(InstallError::Chain { .. })));
+    assert_eq!(installed(&places), good);
+    fs::write(&original, after_blanks(MAX_CONFIG / 2)).expect("written");
+    assert!(places.ensure().expect("followed"));
+    assert!(installed(&places).contains("cni1"));
+}

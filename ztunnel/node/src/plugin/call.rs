@@ -19,7 +19,7 @@ use crate::cni::SOCKET;
 const PATIENCE: Duration = Duration::from_secs(9);
 
 /// Most of its words that are repeated, bytes.
-const MAX_ANSWER: usize = 4 << 10;
+pub(super) const MAX_ANSWER: usize = 4 << 10;
 
 /// Why the agent did not say yes.
 #[derive(Debug, thiserror::Error)]

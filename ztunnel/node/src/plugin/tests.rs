@@ -114,3 +114,19 @@ fn a_request_that_makes_no_sense_is_refused_with_its_code() {
     let error = first.expect("read").previous_result().expect_err("alone").to_string();
     assert!(error.contains("prevResult"), "{error}");
 }
+
+#[tokio::test]
+async fn a_reason_without_end_is_not_repeated() {
+    for (length, repeated) in [(call::MAX_ANSWER, true), (call::MAX_ANSWER + 1, false)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let listener = UnixListener::bind(folder.path().join(SOCKET)).expect("listens");
+        let reason = "x".repeat(length);
+        let no = format!("HTTP/1.1 500 No\r\ncontent-length: {length}\r\n\r\n{reason}");
+        let agent = tokio::spawn(agent(listener, no.leak()));
+        let refused = run(&request("ADD", folder.path(), "shop")).await.expect_err("refused");
+        let text = refused.to_json("1.0.0")["msg"].as_str().expect("words").to_owned();
+        assert!(text.contains("500"), "{text}");
+        assert_eq!(text.contains(&reason), repeated, "{length}");
+        agent.await.expect("asked");
+    }
+}

@@ -32,7 +32,7 @@ const BYPASS_INBOUND: &str = "ambient.istio.io/bypass-inbound-capture";
 const REROUTE: &str = "istio.io/reroute-virtual-interfaces";
 
 /// Most interfaces that a pod may name in its annotation.
-const MAX_INTERFACES: usize = 16;
+pub(super) const MAX_INTERFACES: usize = 16;
 
 /// What differs between pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

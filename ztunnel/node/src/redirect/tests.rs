@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::ruleset::{Options, Redirection, transaction};
+use super::ruleset::{MAX_INTERFACES, Options, Redirection, transaction};
 use crate::pod::Pod;
 
 fn full(options: Options) -> String {
@@ -44,7 +44,13 @@ fn what_each_state_has() {
 #[test]
 fn an_annotation_cannot_write_rules() {
     let annotation = "vm0, tap-1 ,\"; flush ruleset,a_name_that_is_too_long,x y";
-    let pod = Pod {
+    let (options, refused) = Options::of(&pod(annotation));
+    assert_eq!(options.reroute_interfaces, ["vm0", "tap-1"]);
+    assert_eq!(refused, ["\"; flush ruleset", "a_name_that_is_too_long", "x y"]);
+}
+
+fn pod(annotation: &str) -> Pod {
+    Pod {
         uid: "u1".into(),
         namespace: "shop".into(),
         name: "vm".into(),
@@ -59,8 +65,12 @@ fn an_annotation_cannot_write_rules() {
         )]),
         waypoint: None,
         sandbox: false,
-    };
-    let (options, refused) = Options::of(&pod);
-    assert_eq!(options.reroute_interfaces, ["vm0", "tap-1"]);
-    assert_eq!(refused, ["\"; flush ruleset", "a_name_that_is_too_long", "x y"]);
+    }
+}
+
+#[test]
+fn interfaces_are_taken_up_to_a_limit() {
+    let names: Vec<String> = (0..=MAX_INTERFACES).map(|n| format!("vm{n}")).collect();
+    let (options, _) = Options::of(&pod(&names.join(",")));
+    assert_eq!(options.reroute_interfaces, names[..MAX_INTERFACES]);
 }

@@ -132,3 +132,41 @@ async fn two_hundred_pods_at_once() {
     until("ready", || node.readiness.is_ready()).await;
     assert_eq!(node.view.list().len(), 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_any_length_fits_into_its_answer() {
+    let node = Node::start();
+    // Four bytes each.
+    let long = "\u{10348}".repeat(100);
+    node.set_failing(&[&long]);
+    let agent = node.accept();
+    let error = agent.add(&long, &netns());
+    assert!(error.starts_with("pod \u{10348}"), "{error}");
+    assert_eq!(error.chars().count(), session::MAX_ERROR / 4, "{error}");
+    assert!(error.len() <= session::MAX_ERROR, "{} bytes", error.len());
+    assert_eq!(agent.add("good", &netns()), "", "the connection goes on");
+}
+
+/// Each pod of a test keeps a descriptor of its namespace.
+fn allow_many_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("raised");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_has_so_many_pods_and_one_more_is_refused() {
+    allow_many_files();
+    let node = Node::start();
+    let agent = node.accept();
+    let shared = netns();
+    for n in 0..manager::MAX_PODS {
+        assert_eq!(agent.add(&format!("p{n}"), &shared), "", "{n}");
+    }
+    let error = agent.add("more", &shared);
+    assert!(error.starts_with("pod more is refused"), "{error}");
+    assert_eq!(agent.snapshot_sent(), "", "the connection goes on");
+    assert_eq!(node.counts().0, i64::try_from(manager::MAX_PODS).expect("small"));
+    assert_eq!(agent.del("p0"), "");
+    assert_eq!(agent.add("more", &shared), "", "there is room again");
+}

@@ -102,3 +102,20 @@ async fn a_child_is_noted_where_its_record_is_wanted() {
     forget(Some(&path));
     assert!(!path.exists());
 }
+
+#[tokio::test]
+async fn a_record_without_end_is_not_read_and_its_program_not_taken_over() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = sleeper(directory.path(), "600");
+    left_by_another(&program);
+    let path = program.record.as_deref().expect("has one");
+    let record = std::fs::read_to_string(path).expect("read");
+    let after_blanks = " ".repeat(usize::try_from(MAX_RECORD).expect("small")) + &record;
+    assert!(Record::read(path).is_some());
+    std::fs::write(path, after_blanks).expect("written");
+    assert!(Record::read(path).is_none());
+    std::fs::write(path, record).expect("written");
+    let mut left = Process::take_over(&program, Duration::from_secs(5)).await.expect("taken over");
+    left.terminate();
+    timeout(Duration::from_secs(5), left.wait()).await.expect("in time").expect("no error");
+}

@@ -19,6 +19,7 @@ use tracing::{info, warn};
 
 use self::parts::{Parts, replica};
 use crate::config::Config;
+use crate::engine::Tables;
 use crate::kubernetes::leader::Candidate;
 use crate::kubernetes::trust;
 use crate::listen::{self, ServerCert};

@@ -12,6 +12,7 @@
 //! - [`netns`]: a network namespace as a value
 //! - [`tunnel`]: HBONE: CONNECT client with its pool, and server
 //! - [`relay`]: bytes both ways between a socket and a tunnel
+//! - [`resolve`]: addresses of host names
 //! - [`matching`]: what policies compare
 //! - [`telemetry`]: logs and metrics as the contracts name them
 //! - [`serve`]: readiness, metrics and admin over HTTP
@@ -25,6 +26,7 @@ pub mod label;
 pub mod matching;
 pub mod netns;
 pub mod relay;
+pub mod resolve;
 pub mod serve;
 pub mod telemetry;
 pub mod tls;

@@ -13,11 +13,13 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use hbone::netns::Netns;
+use hbone::resolve::{Resolver, ResolverMetrics, System};
 use hbone::serve::Readiness;
 use hbone::telemetry::{Logging, process};
 use hbone::tunnel::PoolMetrics;
 use hbone::xds::Synced;
 use prometheus_client::registry::Registry;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -71,17 +73,19 @@ struct App {
 }
 
 impl App {
-    fn wire(config: Config, data: tokio::runtime::Handle) -> anyhow::Result<Self> {
+    fn wire(config: Config, data: Handle) -> anyhow::Result<Self> {
         let mut registry = Registry::default();
         process::register(&mut registry, "ztunnel", env!("CARGO_PKG_VERSION"));
         let metrics = Arc::new(ConnectionMetrics::register(&mut registry));
         let pools = PoolMetrics::register(&mut registry);
+        let names = ResolverMetrics::register(&mut registry);
         let issuer = Arc::new(upstream::issuer(&config)?);
         let shared = Shared {
             state: Arc::new(State::new(config.place.clone())),
             certificates: Arc::new(Certificates::new(issuer, CertSettings::default())),
             metrics,
             pools,
+            resolver: Resolver::new(System::default(), Handle::current(), names),
             home: Arc::new(Netns::current()?),
             own_ports: OwnPorts::default(),
             data,

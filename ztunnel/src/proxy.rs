@@ -25,6 +25,7 @@ mod watch;
 use std::sync::Arc;
 
 use hbone::netns::Netns;
+use hbone::resolve::Resolver;
 use hbone::tunnel::PoolMetrics;
 
 use crate::cert::Certificates;
@@ -55,6 +56,8 @@ pub struct Shared {
     pub metrics: Arc<ConnectionMetrics>,
     /// Counters of pools.
     pub pools: PoolMetrics,
+    /// Addresses of host names, as this machine has them.
+    pub resolver: Resolver,
     /// The namespace of our own threads.
     pub home: Arc<Netns>,
     /// Ports that nothing is sent to.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use hbone::identity::SpiffeId;
+use hbone::resolve::Unresolved;
 use hbone::wire::workload::{GatewayAddress, Mode, Service, Workload};
 use rand::Rng;
 
@@ -107,8 +108,13 @@ pub enum Refusal {
     #[error("workload {0} has no usable address")]
     NoAddress(Arc<str>),
     /// The workload's host name did not resolve to a usable address.
-    #[error("host name {0} has no usable address")]
-    NotResolved(Arc<str>),
+    #[error("host name {name} is not resolved: {why}")]
+    NotResolved {
+        /// The name.
+        name: Arc<str>,
+        /// Why not.
+        why: Unresolved,
+    },
     /// Nobody could be verified as the peer.
     #[error("workload {0} has no identity to verify")]
     NoIdentity(Arc<str>),
@@ -128,12 +134,21 @@ pub fn outbound<R: Rng + ?Sized>(
     }
     let at = snapshot.here(dialled.ip());
     let namespace = &*request.source.namespace;
-    if let Some(Found::Service(service)) = snapshot.address(&at, namespace)
+    let upstream = snapshot.upstream(&at, namespace);
+    let dialled_service = match (snapshot.address(&at, namespace), upstream) {
+        (Some(Found::Service(service)), _) => Some(service),
+        // What runs outside the mesh often has the address of its service. It is no way around.
+        (Some(Found::Workload(workload)), Some(Found::Service(service))) if !workload.is_pod() => {
+            Some(service)
+        }
+        _ => None,
+    };
+    if let Some(service) = dialled_service
         && let Some(waypoint) = service_waypoint(service, rng)
     {
         return to_waypoint(snapshot, &request, waypoint, Some(service), rng);
     }
-    match snapshot.upstream(&at, namespace) {
+    match upstream {
         Some(Found::Service(service)) if service.load_balancing.mode == Mode::Passthrough => {
             passthrough(dialled)
         }

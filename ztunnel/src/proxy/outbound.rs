@@ -64,7 +64,8 @@ impl Call<'_> {
         let mut tried: Vec<Arc<str>> = Vec::new();
         let mut last: Option<(Box<Facts>, Failure)> = None;
         loop {
-            let (next, way) = match self.decide(&tried).await {
+            let (decided, service) = self.decide(&tried).await;
+            let (next, way) = match decided {
                 Outbound::Hbone(to) | Outbound::Waypoint(to) => {
                     (Some(Arc::clone(&to.workload.uid)), self.open(to).await)
                 }
@@ -73,9 +74,17 @@ impl Call<'_> {
                 }
                 Outbound::Refuse(refusal) => {
                     // That there is no other endpoint hides why the first one failed.
-                    return Err(last.unwrap_or_else(|| (self.facts(), refusal.into())));
+                    return Err(last.unwrap_or_else(|| {
+                        let mut facts = self.facts();
+                        facts.dst_service = service;
+                        (facts, refusal.into())
+                    }));
                 }
-                Outbound::Resolve(_) => return Err((self.facts(), self.unresolved())),
+                // Whoever resolves goes on, or refuses.
+                Outbound::Resolve(resolve) => {
+                    let refusal = Refusal::NoAddress(Arc::clone(&resolve.workload().uid));
+                    return Err((self.facts(), refusal.into()));
+                }
             };
             let (facts, failure) = match way {
                 Ok(found) => return Ok(found),
@@ -97,7 +106,8 @@ impl Call<'_> {
         }
     }
 
-    async fn decide(&self, tried: &[Arc<str>]) -> Outbound {
+    /// Where the connection goes; the service too, where a name had to be resolved for it.
+    async fn decide(&self, tried: &[Arc<str>]) -> (Outbound, Option<Arc<Service>>) {
         let request = Request {
             source: self.source,
             source_ip: self.peer.ip(),
@@ -107,14 +117,24 @@ impl Call<'_> {
         };
         let snapshot = self.pod.shared.state.snapshot();
         let decided = outbound(&snapshot, &request, &mut rand::rng());
+        // Not held while a name is resolved.
+        drop(snapshot);
         match decided {
-            Outbound::Resolve(resolve) => resolved(*resolve).await,
-            other => other,
+            Outbound::Resolve(resolve) => {
+                let service = resolve.service().cloned();
+                (self.resolved(*resolve).await, service)
+            }
+            other => (other, None),
         }
     }
 
-    fn unresolved(&self) -> Failure {
-        Refusal::NotResolved(self.dialled.to_string().into()).into()
+    /// Goes on with an address of a workload's host name.
+    async fn resolved(&self, resolve: Resolve) -> Outbound {
+        let resolver = &self.pod.shared.resolver;
+        match resolver.lookup(resolve.hostname(), &self.pod.name).await {
+            Ok(addresses) => resolve.answered(&addresses, &mut rand::rng()),
+            Err(why) => resolve.failed(why),
+        }
     }
 
     /// A tunnel to an endpoint or a waypoint.
@@ -217,19 +237,6 @@ fn may_retry(failure: &Failure) -> bool {
         | Failure::Certificate(_)
         | Failure::Handshakes(_)
         | Failure::Relay(_) => false,
-    }
-}
-
-/// Asks the resolver of the node for a workload's host name.
-async fn resolved(resolve: Resolve) -> Outbound {
-    let name = Arc::clone(resolve.hostname());
-    let found = tokio::net::lookup_host((&*name, 0)).await;
-    match found.map(|found| found.map(|a| a.ip()).collect::<Vec<_>>()) {
-        Ok(addresses) => resolve.answered(&addresses, &mut rand::rng()),
-        Err(error) => {
-            tracing::debug!(%name, %error, "cannot resolve a workload's host name");
-            Outbound::Refuse(Refusal::NotResolved(name))
-        }
     }
 }
 

@@ -31,8 +31,8 @@ pub struct Pod {
     pub uid: String,
     /// How the node agent names it.
     pub id: PodName,
-    /// `namespace/name`, for logs.
-    pub name: String,
+    /// `namespace/name`, for logs and limits.
+    pub name: Arc<str>,
     /// What is open.
     pub live: Arc<Live>,
     pub(super) shared: Arc<Shared>,
@@ -73,7 +73,7 @@ impl Pod {
         id: PodName,
         netns: Arc<Netns>,
     ) -> Result<Arc<Self>, StartError> {
-        let name = format!("{}/{}", id.namespace, id.name);
+        let name: Arc<str> = format!("{}/{}", id.namespace, id.name).into();
         let config = &shared.config;
         let home = Arc::clone(&shared.home);
         let sockets = Arc::new(InPod::new(netns, home, config.sockets.clone()));
@@ -107,7 +107,7 @@ impl Pod {
         // Sockets belong to the reactor of the data path.
         let _data = self.shared.data.enter();
         let bind = |port, peers| {
-            let pod = self.name.clone();
+            let pod = self.name.to_string();
             self.sockets.listen(port, peers).map_err(|source| StartError { port, pod, source })
         };
         let out = bind(OUTBOUND_PORT, Peer::Application)?;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use hbone::identity::SpiffeId;
+use hbone::resolve::{Unresolved, leads_elsewhere};
 use hbone::wire::workload::{HBONE_PORT, IpFamilies, Service, TunnelProtocol, Workload};
 use rand::Rng;
 
@@ -117,13 +118,22 @@ impl Resolve {
         &self.hop.workload
     }
 
+    /// The service that the client addressed.
+    pub fn service(&self) -> Option<&Arc<Service>> {
+        self.hop.service.as_ref()
+    }
+
+    /// What becomes of the connection if the name has no address.
+    pub fn failed(&self, why: Unresolved) -> Outbound {
+        Outbound::Refuse(Refusal::NotResolved { name: Arc::clone(self.hostname()), why })
+    }
+
     /// Goes on with the addresses that the name has: one at random, of those that the
     /// service's families allow, the dialled family first. No loopback or unspecified address
     /// is taken from DNS: it would lead back into the client's own pod.
     pub fn answered<R: Rng + ?Sized>(self, addresses: &[IpAddr], rng: &mut R) -> Outbound {
         let usable = addresses.iter().map(IpAddr::to_canonical).filter(|ip| {
-            let own = ip.is_loopback() || ip.is_unspecified() || ip.is_multicast();
-            !own && self.families.is_none_or(|families| families.allows(*ip))
+            leads_elsewhere(*ip) && self.families.is_none_or(|families| families.allows(*ip))
         });
         let (same, other): (Vec<_>, Vec<_>) =
             usable.partition(|ip| ip.is_ipv4() == self.dialled.is_ipv4());
@@ -131,7 +141,7 @@ impl Resolve {
         let chosen = (!from.is_empty()).then(|| rng.random_range(0..from.len()));
         match chosen.and_then(|at| from.get(at)) {
             Some(ip) => self.hop.at(*ip),
-            None => Outbound::Refuse(Refusal::NotResolved(self.hop.workload.hostname.clone())),
+            None => self.failed(Unresolved::NoAddress),
         }
     }
 }

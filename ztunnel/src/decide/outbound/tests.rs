@@ -89,6 +89,31 @@ fn a_connection_goes_where_the_address_says() {
 }
 
 #[test]
+fn an_endpoint_with_its_service_s_address_is_no_way_around_the_waypoint() {
+    let entry = |uid: &str| {
+        format!(
+            "workloads: [{{uid: '{uid}', namespace: shop, workloadIps: [192.0.2.7], services: {{shop/api: {{80: 80}}}}}},
+              {{uid: c//Pod/shop/web, namespace: shop, workloadIps: [10.1.0.2]}},
+              {{uid: c//Pod/shop/wp, namespace: shop, workloadIps: [10.1.0.20], protocol: HBONE, services: {{shop/wp: {{15008: 15008}}}}}}]
+services: [{{name: api, namespace: shop, hostname: api, vips: [/192.0.2.7], ports: {{80: 80}}, waypoint: {{destination: shop/wp, hboneMtlsPort: 15008}}}},
+  {{name: wp, namespace: shop, hostname: wp, vips: [/10.96.0.9], ports: {{15008: 15008}}}}]"
+        )
+    };
+    for (case, uid, want) in [
+        (
+            "outside the mesh",
+            "c/networking.istio.io/ServiceEntry/shop/api/192.0.2.7",
+            "waypoint 10.1.0.20:15008 for 192.0.2.7:80",
+        ),
+        ("a pod", "c//Pod/shop/api", "plain 192.0.2.7:80"),
+    ] {
+        let state = snapshot_of(&entry(uid));
+        let went = go(&state, "c//Pod/shop/web", "192.0.2.7:80", &[]);
+        assert_eq!(show(&went), want, "{case}");
+    }
+}
+
+#[test]
 fn only_the_waypoint_itself_passes_its_waypoint() {
     let state = mesh();
     let waypoint = state.workload("c//Pod/shop/wp-1").unwrap();
@@ -158,10 +183,11 @@ fn a_name_resolves_to_an_address_that_may_be_used() {
         let addresses: Vec<IpAddr> = addresses.iter().map(|a| a.parse().unwrap()).collect();
         show(&r.answered(&addresses, &mut rng()))
     };
+    let unusable = "host name db.example.com is not resolved: it has no address that may be used";
     assert_eq!(answer(&["2001:db8::1", "192.0.2.7"]), "plain 192.0.2.7:5432");
     assert_eq!(answer(&["2001:db8::1"]), "plain [2001:db8::1]:5432");
-    assert_eq!(answer(&["127.0.0.1", "::1"]), "host name db.example.com has no usable address");
-    assert_eq!(answer(&[]), "host name db.example.com has no usable address");
+    assert_eq!(answer(&["127.0.0.1", "::1"]), unusable);
+    assert_eq!(answer(&[]), unusable);
 }
 
 fn at(network: &str, region: &str, zone: &str) -> Workload {

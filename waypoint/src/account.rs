@@ -50,6 +50,8 @@ impl Drop for Place {
 pub struct Account {
     /// Its own, as long as it is used.
     pub number: u64,
+    /// Whose it is.
+    pub name: Arc<str>,
     /// Checks of authorizers that run for it.
     pub checks: Arc<AtomicUsize>,
     /// Bytes of its requests' bodies that wait for an authorizer.
@@ -85,7 +87,11 @@ impl Accounts {
             table.sweep_at = SWEEP.max(table.entries.len() * 2);
         }
         table.made += 1;
-        let account = Arc::new(Account { number: table.made, ..Account::default() });
+        let account = Arc::new(Account {
+            number: table.made,
+            name: source.to_string().into(),
+            ..Account::default()
+        });
         table.entries.insert(source.clone(), Arc::downgrade(&account));
         account
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use hbone::ca::CaClient;
 use hbone::channel::{ChannelConfig, ControlPlane, Credentials, Roots, ServerUrl, Token};
+use hbone::resolve::{Resolver, ResolverMetrics, System};
 use hbone::serve::{AdminPages, MetricsPage, Pages, Readiness, ReadinessPage, Server};
 use hbone::telemetry::{LogFormat, Logging, process};
 use hbone::tls::WorkloadCertificate;
@@ -16,6 +17,7 @@ use hbone::tunnel::{Direct, Drain, Pool, PoolMetrics};
 use hbone::xds::{Client, NodeInfo, XdsMetrics};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -90,11 +92,7 @@ impl App {
         outcome
     }
 
-    async fn serve(
-        mut self,
-        data: tokio::runtime::Handle,
-        logging: &Logging,
-    ) -> anyhow::Result<()> {
+    async fn serve(mut self, data: Handle, logging: &Logging) -> anyhow::Result<()> {
         let readiness = Readiness::new();
         let mut state_known = readiness.task("state");
         let mut certified = readiness.task("certificate");
@@ -158,11 +156,13 @@ impl App {
     ) -> Engine {
         let tunnel = Arc::new(self.config.tunnel.clone());
         let pools = PoolMetrics::register(&mut self.registry);
+        let names = ResolverMetrics::register(&mut self.registry);
+        let resolver = Resolver::new(System::default(), Handle::current(), names);
         let timeout = tunnel.connect_timeout;
         let mesh = Mesh::new(Pool::new(Arc::new(Direct), tunnel, pools), certificates, timeout);
         Engine {
             state: Arc::clone(&self.state),
-            forwarder: Arc::new(Forwarder::new(Connections::new(Arc::new(mesh)))),
+            forwarder: Arc::new(Forwarder::new(Connections::new(Arc::new(mesh)), resolver)),
             metrics: Arc::new(Metrics::register(&mut self.registry)),
             identity: self.config.identity.clone(),
             own_ip: self.config.instance_ip,

@@ -9,7 +9,10 @@ use rpds::HashTrieMapSync;
 
 use crate::config::gateway::Gateway;
 
+use self::vips::Vips;
+
 pub mod balance;
+mod vips;
 
 /// What is known of workloads and services; requests read it without a lock.
 ///
@@ -19,7 +22,7 @@ pub struct Directory {
     workloads: HashTrieMapSync<Arc<str>, Arc<Workload>>,
     services: HashTrieMapSync<NamespacedHostname, Arc<Service>>,
     by_ip: HashTrieMapSync<IpAddr, Arc<Workload>>,
-    by_vip: HashTrieMapSync<IpAddr, Arc<Service>>,
+    vips: Vips,
     /// Of each service, sorted by uid; copied once for a version that changes it.
     endpoints: HashTrieMapSync<NamespacedHostname, Arc<Vec<Arc<Workload>>>>,
 }
@@ -69,9 +72,7 @@ impl Directory {
             Address::Workload(workload) => self.insert_workload(workload),
             Address::Service(service) => {
                 self.remove_service(&service.key);
-                for vip in &service.vips {
-                    self.by_vip.insert_mut(vip.address, service.clone());
-                }
+                self.vips.insert(&service);
                 self.services.insert_mut(service.key.clone(), service);
             }
         }
@@ -166,11 +167,7 @@ impl Directory {
     fn remove_service(&mut self, key: &NamespacedHostname) {
         let Some(old) = self.services.get(key).cloned() else { return };
         self.services.remove_mut(key);
-        for vip in &old.vips {
-            if self.by_vip.get(&vip.address).is_some_and(|s| s.key == old.key) {
-                self.by_vip.remove_mut(&vip.address);
-            }
-        }
+        self.vips.remove(&old);
     }
 
     /// The service of that name.
@@ -211,13 +208,21 @@ impl Directory {
         if found.0.is(old) { Ok(found) } else { Err(NotServed::Unknown) }
     }
 
+    /// The service with that address: of several the one that is bound to `gateway`. What the
+    /// Gateway's namespace does not see is none of its own.
+    fn addressed(&self, ip: IpAddr, gateway: &Gateway) -> Option<&Arc<Service>> {
+        let seen = self.vips.at(ip).iter().filter(|s| s.visible_to(&gateway.namespace));
+        let here = |s: &&Arc<Service>| waypoints(s).any(|waypoint| gateway.is_at(waypoint));
+        seen.clone().find(here).or_else(|| seen.clone().next())
+    }
+
     fn look_up(
         &self,
         address: SocketAddr,
         gateway: &Gateway,
     ) -> Result<(Target, Bound), NotServed> {
         let ip = address.ip().to_canonical();
-        if let Some(service) = self.by_vip.get(&ip) {
+        if let Some(service) = self.addressed(ip, gateway) {
             let bound = Bound::of(waypoints(service), gateway)?;
             if !service.ports.iter().any(|port| port.service == address.port()) {
                 return Err(NotServed::NoPort);

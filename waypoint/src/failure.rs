@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hbone::resolve::Unresolved;
 use hbone::tunnel::TunnelError;
 use hbone::wire::address::NamespacedHostname;
 use http::StatusCode;
@@ -141,6 +142,14 @@ pub enum Failure {
         /// The port.
         port: u16,
     },
+    /// The name of an endpoint has no address.
+    #[error("host name {host} is not resolved: {why}")]
+    Unresolved {
+        /// The name.
+        host: String,
+        /// Why not.
+        why: Unresolved,
+    },
     /// Our own limit of connections.
     #[error("the limit of {limit} connections to {address} is reached")]
     Overflow {
@@ -222,6 +231,7 @@ impl Failure {
             Self::UnknownService { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotReady
             | Self::NoEndpoint { .. }
+            | Self::Unresolved { .. }
             | Self::Overflow { .. }
             | Self::Tunnel { .. }
             | Self::Connect { .. }
@@ -252,6 +262,7 @@ impl Failure {
             | Self::Misconfigured { .. }
             | Self::UnknownService { .. }
             | Self::NoEndpoint { .. }
+            | Self::Unresolved { .. }
             | Self::Overflow { .. }
             | Self::NoCertificate
             | Self::RequestTimeout { .. } => Hop::Waypoint,
@@ -290,6 +301,7 @@ impl Failure {
             | Self::Overflow { .. }
             | Self::NoCertificate => Fault::Ours,
             Self::NoEndpoint { .. }
+            | Self::Unresolved { .. }
             | Self::Tunnel { .. }
             | Self::Connect { .. }
             | Self::Broken { .. }
@@ -324,6 +336,7 @@ impl Failure {
             | Self::Misconfigured { .. }
             | Self::UnknownService { .. }
             | Self::NoEndpoint { .. }
+            | Self::Unresolved { .. }
             | Self::NoCertificate
             | Self::AnswerBroken { .. }
             | Self::BackendTimeout { .. }
@@ -349,6 +362,7 @@ impl Failure {
             }
             Self::UnknownService { .. } => "NC",
             Self::NoEndpoint { .. } => "UH",
+            Self::Unresolved { .. } => "DF",
             Self::Overflow { .. } => "UO",
             Self::Tunnel { .. } | Self::Connect { .. } | Self::NoCertificate => "UF",
             Self::Broken { .. } | Self::AnswerBroken { .. } => "UC",
@@ -378,6 +392,7 @@ impl Failure {
             Self::Misconfigured { .. } => "route_misconfigured",
             Self::UnknownService { .. } => "cluster_not_found",
             Self::NoEndpoint { .. } => "no_healthy_upstream",
+            Self::Unresolved { .. } => "dns_resolution_failed",
             Self::Overflow { .. } => "upstream_overflow",
             Self::Tunnel { .. } | Self::Connect { .. } => "upstream_connect_failed",
             Self::NoCertificate => "waypoint_has_no_certificate",
@@ -410,6 +425,8 @@ impl Failure {
             }
             Self::Misconfigured { .. } => "proxy_configuration_error",
             Self::NoEndpoint { .. } => "destination_unavailable",
+            Self::Unresolved { why: Unresolved::Timeout, .. } => "dns_timeout",
+            Self::Unresolved { .. } => "dns_error",
             Self::Overflow { .. } => "connection_limit_reached",
             Self::Tunnel { error, .. } => tunnel_proxy_status(error),
             Self::Connect { kind, .. } => match kind {

@@ -6,17 +6,19 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use bytes::BytesMut;
 use hbone::relay::{self, Ended, Meter};
 use hbone::tunnel::Tunnel;
+use hbone::wire::workload::Mode;
 use tracing::{info, warn};
 
 use crate::authorize::{self, Permit, Permitted, Revoked};
 use crate::directory::Target;
-use crate::directory::balance::{self, Endpoint};
+use crate::directory::balance::{self, Chosen, Endpoint};
 use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::inbound::Inbound;
 use crate::record::connection_labels;
 use crate::standing::Standing;
 use crate::upstream::forward::MAX_ENDPOINTS_TRIED;
+use crate::upstream::resolve::settle;
 use crate::upstream::stream::Stream;
 
 /// Bytes from and to the client.
@@ -111,23 +113,26 @@ async fn open(
     let (world, own) = (engine.state.world(), engine.state.own(engine.own_ip));
     let mut tried = Vec::new();
     loop {
-        let endpoint = match &inbound.target {
-            Target::Workload { workload, address, .. } => Endpoint::direct(workload, *address),
+        let random = rand::random();
+        let chosen = match &inbound.target {
+            Target::Workload { workload, address, .. } => {
+                Chosen::Endpoint(Endpoint::direct(workload, *address))
+            }
             Target::Service { service, address } => {
                 let port = address.port();
-                let random = rand::random();
-                let chosen = balance::choose(
-                    &world.directory,
-                    service,
-                    port,
-                    own.as_deref(),
-                    &tried,
-                    random,
-                );
+                let (directory, own) = (&world.directory, own.as_deref());
+                let chosen = if service.load_balancing.mode == Mode::Passthrough {
+                    let dialled = Endpoint::dialled(service, &inbound.target);
+                    dialled.filter(|e| !tried.contains(&e.address)).map(Chosen::Endpoint)
+                } else {
+                    balance::choose(directory, service, port, own, &tried, random)
+                };
                 chosen
                     .ok_or_else(|| Failure::NoEndpoint { service: service.key.to_string(), port })?
             }
         };
+        let (resolver, source) = (engine.forwarder.resolver(), &inbound.account.name);
+        let endpoint = settle(resolver, chosen, None, source, &tried, random).await?;
         match engine.forwarder.connections().connector().connect(&endpoint, permit).await {
             Ok(stream) => return Ok((endpoint, stream)),
             Err(failure) if failure.retry_safe() && tried.len() + 1 < MAX_ENDPOINTS_TRIED => {

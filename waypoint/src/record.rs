@@ -47,7 +47,7 @@ pub struct Record {
 
 /// The endpoint of the last try.
 struct Tried {
-    workload: Arc<Workload>,
+    workload: Option<Arc<Workload>>,
     address: SocketAddr,
 }
 
@@ -100,8 +100,7 @@ impl Record {
     /// A try begins.
     pub fn attempt(&mut self, endpoint: &Endpoint) {
         self.attempts += 1;
-        self.tried =
-            Some(Tried { workload: Arc::clone(&endpoint.workload), address: endpoint.address });
+        self.tried = Some(Tried { workload: endpoint.workload.clone(), address: endpoint.address });
     }
 
     /// The endpoint of the last try.
@@ -178,7 +177,7 @@ impl Record {
     fn series(&self) -> Series {
         let grpc = self.head.as_ref().is_some_and(|head| head.is_grpc());
         let outcome = Outcome {
-            endpoint: self.tried.as_ref().map(|tried| Arc::clone(&tried.workload)),
+            endpoint: self.tried.as_ref().and_then(|tried| tried.workload.clone()),
             protocol: if grpc { "grpc" } else { "http" },
             flag: self.flag(),
             code: self.answer.status.map_or(0, |s| s.as_u16()),
@@ -214,6 +213,7 @@ impl Record {
         let (agent, id, forwarded) =
             (field("user-agent"), field(REQUEST_ID.as_str()), field("x-forwarded-for"));
         let tried = self.tried.as_ref();
+        let serving = tried.and_then(|tried| tried.workload.as_deref());
         info!(
             target: "access",
             method = head.map(|head| head.method.as_str()).unwrap_or_default(),
@@ -238,8 +238,8 @@ impl Record {
             downstream_remote_address = %self.inbound.client,
             downstream_local_address = %self.inbound.target.address(),
             src.identity = %self.inbound.peer,
-            dst.workload = tried.map(|tried| &*tried.workload.name),
-            dst.identity = tried.and_then(|tried| tried.workload.identity.as_ref()).map(display),
+            dst.workload = serving.map(|workload| &*workload.name),
+            dst.identity = serving.and_then(|workload| workload.identity.as_ref()).map(display),
             route_name = self.route.as_ref().map(display),
             rule = self.rule.as_deref(),
             policy = self.policy.as_ref().map(display),
@@ -288,7 +288,12 @@ pub fn connection_labels(
     endpoint: Option<&Endpoint>,
     flag: &'static str,
 ) -> hbone::telemetry::TrafficLabels {
-    labels::traffic(inbound, endpoint.map(|endpoint| &*endpoint.workload), "tcp", flag)
+    labels::traffic(
+        inbound,
+        endpoint.and_then(|endpoint| endpoint.workload.as_deref()),
+        "tcp",
+        flag,
+    )
 }
 
 #[cfg(test)]

@@ -9,5 +9,6 @@
 pub mod connect;
 pub mod forward;
 pub mod pool;
+pub mod resolve;
 pub(crate) mod sending;
 pub mod stream;

@@ -108,7 +108,7 @@ fn told(directory: &Directory) -> Vec<String> {
     }
     for at in 0..12 {
         let found = directory.workload(ip(at).into()).map(|w| w.uid.clone());
-        let vip = directory.by_vip.get(&IpAddr::from(ip(at))).map(|s| s.name.clone());
+        let vip = directory.vips.at(IpAddr::from(ip(at))).first().map(|s| s.name.clone());
         told.push(format!("{at}: {found:?} {vip:?}"));
     }
     told

@@ -41,6 +41,8 @@ fn all() -> Vec<Failure> {
         Failure::Misconfigured { route: object("HTTPRoute", "r"), reason: "no".to_owned() },
         Failure::UnknownService { service: service(), port: 80 },
         Failure::NoEndpoint { service: "shop/store".to_owned(), port: 80 },
+        Failure::Unresolved { host: "a.b".to_owned(), why: Unresolved::Timeout },
+        Failure::Unresolved { host: "a.b".to_owned(), why: Unresolved::NoSuchName },
         Failure::Overflow { address: AT, limit: 5 },
         tunnel(TunnelError::Connect { peer: AT, source: refused.into() }),
         tunnel(TunnelError::ConnectTimeout { peer: AT, timeout: Duration::from_secs(1) }),
@@ -79,6 +81,8 @@ const TOLD: &str = "
 500 waypoint    Ours     NR   route_misconfigured proxy_configuration_error -
 500 waypoint    Ours     NC   cluster_not_found destination_not_found -
 503 waypoint    Upstream UH   no_healthy_upstream destination_unavailable -
+503 waypoint    Upstream DF   dns_resolution_failed dns_timeout -
+503 waypoint    Upstream DF   dns_resolution_failed dns_error -
 503 waypoint    Ours     UO   upstream_overflow connection_limit_reached again
 503 application Upstream UF   upstream_connect_failed connection_refused again
 503 application Upstream UF   upstream_connect_failed connection_timeout again

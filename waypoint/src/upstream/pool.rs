@@ -54,7 +54,7 @@ pub enum Protocol {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     /// With the address, so that a reused address is another endpoint.
-    workload: Arc<str>,
+    workload: Option<Arc<str>>,
     address: SocketAddr,
     protocol: Protocol,
 }
@@ -198,7 +198,7 @@ impl Connections {
     }
 
     fn slot(&self, endpoint: &Endpoint, protocol: Protocol) -> Arc<Slot> {
-        let workload = endpoint.workload.uid.clone();
+        let workload = endpoint.workload.as_ref().map(|workload| workload.uid.clone());
         let key = Key { workload, address: endpoint.address, protocol };
         let mut slots = lock(&self.slots);
         if slots.len() >= MAX_ENDPOINTS && !slots.contains_key(&key) {

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hbone::identity::SpiffeId;
+use hbone::resolve::{Answer, Ask, Resolver, ResolverMetrics, Unresolved};
 use hbone::tls::{CertificateRequest, WorkloadCertificate};
 use hbone::tunnel::{
     Direct, Drain, HBONE_PORT, Incoming, OpenRequest, Pool, PoolMetrics, Tunnel, TunnelConfig,
@@ -22,6 +24,7 @@ use rcgen::{
     IsCa, Issuer, KeyPair,
 };
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use waypoint::config::store::Kind;
@@ -76,6 +79,17 @@ fn next_ip() -> Ipv4Addr {
     Ipv4Addr::new(127, high.max(1), low, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// Knows no name.
+struct Nameless;
+
+type Answering = Pin<Box<dyn Future<Output = Result<Answer, Unresolved>> + Send>>;
+
+impl Ask for Nameless {
+    fn ask(&self, _: &str) -> Answering {
+        Box::pin(async { Err(Unresolved::NoSuchName) })
+    }
+}
+
 /// A waypoint that serves the Gateway `shop/waypoint`.
 pub(crate) struct Mesh1 {
     pub(crate) authority: Authority,
@@ -99,9 +113,10 @@ impl Mesh1 {
         let pool = |config| Pool::new(Arc::new(Direct), config, PoolMetrics::default());
         let mesh = Mesh::new(pool(config.clone()), current.clone(), config.connect_timeout);
         let state: Arc<State> = Arc::default();
+        let names = Resolver::new(Nameless, Handle::current(), ResolverMetrics::default());
         let engine = Arc::new(Engine {
             state: state.clone(),
-            forwarder: Arc::new(Forwarder::new(Connections::new(Arc::new(mesh)))),
+            forwarder: Arc::new(Forwarder::new(Connections::new(Arc::new(mesh)), names)),
             metrics: Arc::new(Metrics::register(&mut registry)),
             identity: id("waypoint"),
             own_ip: None,

@@ -20,6 +20,7 @@ use crate::failure::Failure;
 use crate::http::body::{Body, BoxError};
 use crate::upstream::forward::Forwarder;
 use crate::upstream::pool::{Lease, Protocol};
+use crate::upstream::resolve::settle;
 
 /// Largest answer of a provider, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
@@ -39,13 +40,19 @@ pub(super) async fn check(
     };
     let mut tried = Vec::new();
     loop {
-        let chosen =
-            balance::choose(directory, service, call.port, own, &tried, rand::rng().random());
-        let Some(endpoint) = chosen else {
+        let random = rand::rng().random();
+        let chosen = balance::choose(directory, service, call.port, own, &tried, random);
+        let Some(chosen) = chosen else {
             return error(format!(
                 "{} has no healthy endpoint for port {}",
                 call.service, call.port
             ));
+        };
+        let resolver = forwarder.resolver();
+        let host = &call.service.hostname;
+        let endpoint = match settle(resolver, chosen, None, host, &tried, random).await {
+            Ok(endpoint) => endpoint,
+            Err(failure) => return error(failure.to_string()),
         };
         let address = endpoint.address;
         let transport = Transport { forwarder: forwarder.clone(), endpoint };

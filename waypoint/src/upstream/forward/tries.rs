@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use super::request::{build, is_idempotent};
 use super::{Answer, MAX_ENDPOINTS_TRIED, MAX_REPLAY};
 use crate::directory::Target;
-use crate::directory::balance::{self, Endpoint};
+use crate::directory::balance::{self, Chosen, Endpoint};
 use crate::failure::Failure;
 use crate::http::body::{self, Body};
 use crate::http::upload::Upload;

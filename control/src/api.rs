@@ -5,4 +5,5 @@
 
 pub mod gateway;
 pub mod mesh;
+pub mod networking;
 pub mod security;

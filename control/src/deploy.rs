@@ -68,6 +68,8 @@ impl Deployer {
             | Kind::ReferenceGrant
             | Kind::AuthorizationPolicy
             | Kind::PeerAuthentication
+            | Kind::ServiceEntry
+            | Kind::WorkloadEntry
             | Kind::MeshConfig => {}
         }
     }

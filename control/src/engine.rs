@@ -3,9 +3,11 @@
 //! One task owns the engine. A change costs what depends on the changed object: it marks things
 //! dirty, those are derived again, and only resources whose bytes differ reach the tables.
 //!
+//! - [`addresses`]: for hosts of ServiceEntries
 //! - [`publish`]: what is published, and for which derivation
 //! - [`rollout`]: a change of waypoints, in steps that lose no request
 
+pub mod addresses;
 mod publish;
 pub mod rollout;
 
@@ -16,12 +18,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
+use prometheus_client::metrics::gauge::Gauge;
+
+use self::addresses::Addresses;
 use self::publish::Publisher;
 use self::rollout::{IN_FLIGHT, PATIENCE, Step};
 
 use crate::deploy::Deployer;
 use crate::model::dirty::{Dirty, dirtied_by, waypoint_of};
-use crate::model::object::{Key, Object, ObjectRef};
+use crate::model::object::{Key, Kind, Object, ObjectRef};
 use crate::model::report::Report;
 use crate::model::world::World;
 use crate::source::Update;
@@ -117,6 +122,9 @@ pub struct Engine {
     tables: Tables,
     board: Board,
     deployer: Deployer,
+    addresses: Addresses,
+    /// Addresses that hosts of ServiceEntries have.
+    given: Gauge,
     publisher: Publisher,
     rollouts: Vec<Rollout>,
     /// Whether the source has ever had a state to serve.
@@ -132,14 +140,40 @@ impl Engine {
         deployer: Deployer,
     ) -> Self {
         let publisher = Publisher::new(tables.clone(), board.clone());
-        Self { world, tables, board, deployer, publisher, rollouts: Vec::new(), synced: false }
+        Self {
+            world,
+            tables,
+            board,
+            deployer,
+            addresses: Addresses::default(),
+            given: Gauge::default(),
+            publisher,
+            rollouts: Vec::new(),
+            synced: false,
+        }
+    }
+
+    /// The same, which keeps the addresses that it gives.
+    #[must_use]
+    pub fn keeping(self, addresses: Addresses) -> Self {
+        Self { addresses, ..self }
+    }
+
+    /// The same, which counts the addresses that are given.
+    #[must_use]
+    pub fn counting(self, given: Gauge) -> Self {
+        Self { given, ..self }
     }
 
     /// Takes what the source says.
     pub fn update(&mut self, update: Update) {
         let (mut dirty, mut gateways) = (BTreeSet::new(), BTreeSet::new());
+        let mut entries = BTreeSet::new();
         let world = self.world.clone();
         for (name, object) in update.changes {
+            if name.kind == Kind::ServiceEntry {
+                entries.insert(Key::new(&name.namespace, &name.name));
+            }
             let mut world = sync::write(&world);
             self.deployer.touched_by(&world, &name, &mut gateways);
             self.change(&mut world, &name, object, &mut dirty);
@@ -156,6 +190,11 @@ impl Engine {
         }
         if first {
             sync::write(&world).keep_reports_of_pods();
+        }
+        if first || !entries.is_empty() {
+            let mut world = sync::write(&world);
+            self.addresses.follow(&mut world, entries, first, &mut dirty);
+            self.given.set(world.vips.len() as i64);
         }
         self.derive_all(dirty);
         self.board.set_source(update.problems, update.synced);

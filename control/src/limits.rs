@@ -82,3 +82,13 @@ pub const MAX_REVIEWS: usize = 32;
 /// Accepted tokens that are remembered for a minute; with more, the others are reviewed at
 /// each call.
 pub const MAX_REVIEWED_TOKENS: usize = 50_000;
+
+/// Hosts of ServiceEntries that have addresses of their own; further ones have none, and their
+/// object says so. The numbers of a block of 16 bits less its first and last.
+pub const MAX_GIVEN_ADDRESSES: u64 = 65_534;
+
+/// Hosts, addresses or ports of one ServiceEntry; one with more is not read.
+pub const MAX_ENTRY_ITEMS: usize = 256;
+
+/// Endpoints of one ServiceEntry; one with more is not read.
+pub const MAX_ENTRY_ENDPOINTS: usize = 4_096;

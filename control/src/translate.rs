@@ -2,6 +2,7 @@
 //!
 //! - [`workload`]: pods to workloads; [`membership`]: their services and ports
 //! - [`service`]: services; [`slice`]: endpoints without pods
+//! - [`entry`]: what runs outside the cluster
 //! - [`waypoint`]: who goes through which waypoint; [`guard`]: what keeps others out
 //! - [`authorization`]: AuthorizationPolicy; [`peer`]: PeerAuthentication
 //! - [`node_pod`]: what a node hears of its pods
@@ -11,6 +12,7 @@
 
 pub mod authorization;
 pub mod backend;
+pub mod entry;
 pub mod gateway;
 pub mod guard;
 pub mod membership;
@@ -105,6 +107,9 @@ pub fn derive(world: &World, dirty: &Dirty) -> Derived {
         Dirty::GrpcRoute(key) => of_route::<GrpcMatch>(world, key),
         Dirty::Namespace(name) => namespace::derive(world, name),
         Dirty::Providers => waypoint::provider::derive(world),
+        Dirty::Entry(key) => entry::derive(world, key),
+        Dirty::Host(key) => entry::host::derive(world, key),
+        Dirty::WorkloadEntry(key) => entry::workload::derive(world, key),
     }
 }
 

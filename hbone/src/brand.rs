@@ -13,6 +13,16 @@ pub const ENROLLED: &str = "ambit.dev/Enrolled";
 /// Condition of a Service: false while nothing stands behind it.
 pub const ENDPOINTS: &str = "ambit.dev/Endpoints";
 
+/// Condition of a ServiceEntry: false where another object of its namespace has a host of it.
+pub const HOSTS: &str = "ambit.dev/Hosts";
+
+/// Condition of a ServiceEntry: false where no address is left for a host.
+pub const ADDRESSES: &str = "ambit.dev/Addresses";
+
+/// Condition of an object without another for it: false while it is not in force as it is
+/// written.
+pub const ACCEPTED: &str = "ambit.dev/Accepted";
+
 /// Begins the names of the policies that keep callers from walking around a waypoint. No
 /// object of Kubernetes can have a name with `_`.
 pub const GUARD_PREFIX: &str = "ambit_waypoint_";

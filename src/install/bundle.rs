@@ -17,9 +17,11 @@ const PART_OF: &str = "app.kubernetes.io/part-of";
 /// By which control is told the image of waypoints.
 const WAYPOINT_IMAGE: &str = "WAYPOINT_IMAGE";
 
-const DEFINITIONS: [&str; 2] = [
+const DEFINITIONS: [&str; 4] = [
     include_str!("../../manifests/definitions/authorization-policy.yaml"),
     include_str!("../../manifests/definitions/peer-authentication.yaml"),
+    include_str!("../../manifests/definitions/service-entry.yaml"),
+    include_str!("../../manifests/definitions/workload-entry.yaml"),
 ];
 
 const BASE: [&str; 4] = [

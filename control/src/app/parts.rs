@@ -6,10 +6,12 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use hbone::brand;
 use hbone::serve::{MetricsPage, Server as AdminServer};
 use hbone::wire::pb::ambit::node::v1::node_service_server::NodeServiceServer;
 use hbone::wire::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
 use hbone::wire::pb::istio::v1::auth::istio_certificate_service_server::IstioCertificateServiceServer;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::{Semaphore, mpsc};
 use tonic::transport::Server;
@@ -26,6 +28,7 @@ use crate::ca::service::CaService;
 use crate::config::Config;
 use crate::deploy::Deployer;
 use crate::deploy::leases::Leases;
+use crate::engine::addresses::Addresses;
 use crate::engine::{Engine, Tables};
 use crate::kubernetes::observed::Observed;
 use crate::kubernetes::touched::Touched;
@@ -43,6 +46,7 @@ use crate::source::kubernetes::{self, Kubernetes};
 use crate::source::read::Context;
 use crate::state::StateDir;
 use crate::status::Board;
+use crate::sync;
 use crate::xds::metrics::XdsMetrics;
 use crate::xds::service::{Patience, XdsService};
 
@@ -62,6 +66,8 @@ pub(super) struct Parts {
     pub(super) client: Option<kube::Client>,
     pub(super) observed: Observed,
     pub(super) touched: Touched,
+    /// Addresses that hosts of ServiceEntries have.
+    given: Gauge,
 }
 
 impl Parts {
@@ -101,11 +107,12 @@ impl Parts {
             client,
             observed: Observed::default(),
             touched,
+            given: Gauge::default(),
         })
     }
 
     fn context(&self) -> Context {
-        Context { mesh_config: self.mesh_config.clone() }
+        Context { mesh_config: self.mesh_config.clone(), has_status: self.client.is_some() }
     }
 
     /// What writes to the API server, if there is one.
@@ -137,6 +144,11 @@ impl Parts {
         reports: mpsc::Sender<FromNode>,
         registry: &mut Registry,
     ) -> tonic::transport::server::Router {
+        registry.register(
+            format!("{}_given_addresses", brand::METRIC_PREFIX),
+            "Addresses that hosts of ServiceEntries were given",
+            self.given.clone(),
+        );
         let authenticator = self.authenticator();
         let lives = Lives { default: config.certificate_life, max: config.max_certificate_life };
         let ca = CaService::new(
@@ -231,7 +243,13 @@ impl Parts {
             Deployer::new(Leases::load(self.state.clone()))
         };
         let (tables, board) = (self.tables.clone(), self.board.clone());
-        let mut engine = Engine::new(self.world.clone(), tables, board, deployer);
+        let addresses = if self.client.is_some() {
+            Addresses::default()
+        } else {
+            Addresses::load(self.state.clone(), &mut sync::write(&self.world))
+        };
+        let engine = Engine::new(self.world.clone(), tables, board, deployer);
+        let mut engine = engine.keeping(addresses).counting(self.given.clone());
         let mut batch = Vec::new();
         // In a cluster there is nobody who reports to us.
         let mut reporting = true;

@@ -52,16 +52,20 @@ impl Publisher {
     /// What is in force of a thing; none of what is new or goes.
     pub(super) fn in_force(&self, dirty: &Dirty, derived: &Derived) -> Option<InForce> {
         let footprint = self.footprints.get(dirty)?;
-        let address = match rollout::address(derived) {
-            Some(resource) => self.tables.address.get(&resource.name)?.body,
-            None => Bytes::new(),
-        };
+        let names = rollout::addresses(derived).map(|resource| &resource.name);
+        let known =
+            names.filter_map(|name| Some((name.clone(), self.tables.address.get(name)?.body)));
+        let addresses: BTreeMap<String, Bytes> = known.collect();
+        // What is served now and was not before is as strict as it will be.
+        if addresses.is_empty() && rollout::addresses(derived).next().is_some() {
+            return None;
+        }
         let held = footprint.resources.iter().filter(|(family, _)| rollout::is_held(*family));
         let holders = held.filter_map(|key| {
             let entry = self.tables.of(key.0).get(&key.1)?;
             Some((key.clone(), entry.groups.to_vec()))
         });
-        Some(InForce { guards: footprint.guards.clone(), address, holders: holders.collect() })
+        Some(InForce { guards: footprint.guards.clone(), addresses, holders: holders.collect() })
     }
 
     /// Publishes a step. Policies reach their table before the workloads that name them: a

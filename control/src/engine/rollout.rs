@@ -41,8 +41,8 @@ pub type Step = Vec<(Dirty, Derived)>;
 pub struct InForce {
     /// Its guards.
     pub guards: BTreeSet<Guard>,
-    /// Its workload or service, encoded; empty of what is neither.
-    pub address: Bytes,
+    /// Its workloads and services by name, encoded.
+    pub addresses: BTreeMap<String, Bytes>,
     /// The waypoints that have its policies and routes.
     pub holders: BTreeMap<(Family, String), Vec<String>>,
 }
@@ -75,7 +75,7 @@ pub fn steps(
         if bound.resources.iter().zip(&new.resources).any(|(a, b)| a.groups != b.groups) {
             withdraw.push((dirty.clone(), new.clone()));
         }
-        relax.push((dirty.clone(), on_the_way_of(&bound, old.address)));
+        relax.push((dirty.clone(), on_the_way_of(&bound, &old.addresses)));
         if guards != new.guards {
             tighten.push((dirty.clone(), new));
         }
@@ -104,7 +104,7 @@ fn guarded(derived: &Derived, guards: &BTreeSet<Guard>) -> Derived {
     }
     let own: BTreeSet<String> = derived.guards.iter().map(Guard::full_name).collect();
     let mut other = Derived { guards: guards.clone(), ..derived.clone() };
-    edit(&mut other, |address| {
+    edit(&mut other, |_, address| {
         if let Some(pb::address::Type::Workload(workload)) = &mut address.r#type {
             let policies = std::mem::take(&mut workload.authorization_policies);
             let kept = policies.into_iter().filter(|name| !own.contains(name));
@@ -128,7 +128,7 @@ fn held(mut derived: Derived, holders: &BTreeMap<(Family, String), Vec<String>>)
 
 /// Whether a step changes no way and no guard.
 pub fn is_withdrawal(step: &Step) -> bool {
-    step.iter().all(|(_, derived)| address(derived).is_none())
+    step.iter().all(|(_, derived)| addresses(derived).next().is_none())
 }
 
 /// Whether waypoints guard something with resources of that family.
@@ -137,35 +137,41 @@ pub fn is_held(family: Family) -> bool {
 }
 
 /// The same, bound as before.
-fn on_the_way_of(derived: &Derived, old: Bytes) -> Derived {
+fn on_the_way_of(derived: &Derived, old: &BTreeMap<String, Bytes>) -> Derived {
     let mut other = derived.clone();
-    // We encoded it ourselves.
-    let Ok(old) = pb::Address::decode(old) else { return other };
-    edit(&mut other, |address| match (&mut address.r#type, old.r#type) {
-        (Some(pb::address::Type::Workload(new)), Some(pb::address::Type::Workload(old))) => {
-            new.waypoint = old.waypoint;
+    edit(&mut other, |name, address| {
+        // What is new has no way that it was on. We encoded it ourselves.
+        let Some(Ok(old)) = old.get(name).map(|old| pb::Address::decode(old.clone())) else {
+            return;
+        };
+        match (&mut address.r#type, old.r#type) {
+            (Some(pb::address::Type::Workload(new)), Some(pb::address::Type::Workload(old))) => {
+                new.waypoint = old.waypoint;
+            }
+            (Some(pb::address::Type::Service(new)), Some(pb::address::Type::Service(old))) => {
+                new.waypoint = old.waypoint;
+                new.weighted_waypoints = old.weighted_waypoints;
+            }
+            _ => {}
         }
-        (Some(pb::address::Type::Service(new)), Some(pb::address::Type::Service(old))) => {
-            new.waypoint = old.waypoint;
-            new.weighted_waypoints = old.weighted_waypoints;
-        }
-        _ => {}
     });
     other
 }
 
-/// The resource of a derivation that a waypoint's binding is in.
-pub fn address(derived: &Derived) -> Option<&Resource> {
-    derived.resources.iter().find(|resource| resource.family == Family::Address)
+/// The resources of a derivation that a waypoint's binding is in.
+pub fn addresses(derived: &Derived) -> impl Iterator<Item = &Resource> {
+    derived.resources.iter().filter(|resource| resource.family == Family::Address)
 }
 
-fn edit(derived: &mut Derived, edit: impl FnOnce(&mut pb::Address)) {
-    let mut resources = derived.resources.iter_mut();
-    let Some(resource) = resources.find(|r| r.family == Family::Address) else { return };
-    // We encoded it ourselves.
-    if let Ok(mut address) = pb::Address::decode(resource.body.as_slice()) {
-        edit(&mut address);
-        resource.body = address.encode_to_vec();
+/// Edits each of them, by name.
+fn edit(derived: &mut Derived, edit: impl Fn(&str, &mut pb::Address)) {
+    let resources = derived.resources.iter_mut();
+    for resource in resources.filter(|r| r.family == Family::Address) {
+        // We encoded it ourselves.
+        if let Ok(mut address) = pb::Address::decode(resource.body.as_slice()) {
+            edit(&resource.name, &mut address);
+            resource.body = address.encode_to_vec();
+        }
     }
 }
 

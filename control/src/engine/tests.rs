@@ -209,3 +209,98 @@ async fn a_pod_that_comes_while_a_change_is_under_way_is_guarded_at_once() {
     let text = format!("{:?}", entry.body);
     assert!(text.contains("ambit_waypoint_80"), "{text}");
 }
+
+fn entry(name: &str, host: &str, labels: &str) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {name}, namespace: shop, labels: {{{labels}}}}}\nspec: {{hosts: [{host}], addresses: [192.0.2.1], ports: [{{number: 80, name: http}}], resolution: STATIC, endpoints: [{{address: 203.0.113.1}}, {{address: 203.0.113.2}}]}}\n---\n"
+    )
+}
+
+#[test]
+fn a_change_of_an_entry_reaches_its_host_and_endpoints_and_no_other() {
+    let mut mesh = Mesh::new();
+    mesh.set("pods", &(pod("a", "x") + &service("x", "")));
+    mesh.set("other", &entry("other", "other.example.com", ""));
+    let uid =
+        |name: &str, n: u8| format!("c/networking.istio.io/ServiceEntry/shop/{name}/203.0.113.{n}");
+    let (one, two) = (uid("api", 1), uid("api", 2));
+    let added = changed(&mut mesh, "api", &entry("api", "api.example.com", ""));
+    assert_eq!(added, [one.as_str(), &two, "shop/api.example.com"]);
+    assert!(changed(&mut mesh, "api", &entry("api", "api.example.com", "")).is_empty());
+    let moved = changed(&mut mesh, "api", &entry("api", "new.example.com", ""));
+    assert_eq!(
+        moved,
+        [one.as_str(), &two, "shop/new.example.com", "-shop/api.example.com"],
+        "the old host goes, the endpoints serve the new one"
+    );
+    let one_less = entry("api", "new.example.com", "").replace(", {address: 203.0.113.2}", "");
+    assert_eq!(changed(&mut mesh, "api", &one_less), [format!("-{two}")]);
+}
+
+/// The object that a service is from.
+fn service_name(body: &[u8]) -> String {
+    use hbone::wire::pb::istio::workload as pb;
+    use prost::Message;
+    match pb::Address::decode(body).expect("decodes").r#type {
+        Some(pb::address::Type::Service(service)) => service.name,
+        other => panic!("no service: {other:?}"),
+    }
+}
+
+#[test]
+fn a_host_is_handed_over_when_its_owner_goes() {
+    let mut mesh = Mesh::new();
+    mesh.set("a", &entry("a", "api.example.com", ""));
+    mesh.set("b", &entry("b", "api.example.com", ""));
+    let owner = |mesh: &Mesh| {
+        let entry = mesh.tables.address.get("shop/api.example.com").expect("served throughout");
+        service_name(&entry.body)
+    };
+    assert_eq!(owner(&mesh), "a", "the first of equals");
+    mesh.remove("a");
+    assert_eq!(owner(&mesh), "b");
+    mesh.set("a", &entry("a", "api.example.com", ""));
+    assert_eq!(owner(&mesh), "a");
+    mesh.remove("b");
+    assert_eq!(owner(&mesh), "a", "whatever goes last takes nothing away");
+    mesh.remove("a");
+    assert!(mesh.tables.address.get("shop/api.example.com").is_none());
+}
+
+/// Waypoint and guards of each endpoint of an entry.
+fn endpoints(mesh: &Mesh) -> Vec<(bool, usize)> {
+    use hbone::wire::pb::istio::workload as pb;
+    use prost::Message;
+    let all = mesh.tables.address.all().updated.into_iter();
+    let workloads = all.filter_map(|(_, entry)| {
+        match pb::Address::decode(entry.body).expect("decodes").r#type {
+            Some(pb::address::Type::Workload(w)) => {
+                Some((w.waypoint.is_some(), w.authorization_policies.len()))
+            }
+            _ => None,
+        }
+    });
+    workloads.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_endpoint_of_an_entry_is_bound_and_guarded_in_the_same_steps() {
+    let mut mesh = Mesh::new();
+    let proxy = mesh.tables.progress.enter();
+    mesh.set("api", &entry("api", "api.example.com", ""));
+    proxy.note(mesh.tables.position());
+    assert_eq!(endpoints(&mesh), [(false, 0); 2]);
+    mesh.set("api", &entry("api", "api.example.com", "istio.io/use-waypoint: wp"));
+    assert_eq!(endpoints(&mesh), [(true, 0); 2], "bound, and nobody is refused yet");
+    proxy.note(mesh.tables.position());
+    next(&mut mesh).await;
+    next(&mut mesh).await;
+    // One for its port, and one since its own address is bound too.
+    assert_eq!(endpoints(&mesh), [(true, 2); 2]);
+    mesh.set("api", &entry("api", "api.example.com", ""));
+    assert_eq!(endpoints(&mesh), [(true, 0); 2], "the guards go first");
+    proxy.note(mesh.tables.position());
+    next(&mut mesh).await;
+    next(&mut mesh).await;
+    assert_eq!(endpoints(&mesh), [(false, 0); 2]);
+}

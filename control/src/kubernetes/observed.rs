@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::model::object::{Kind, ObjectRef};
 
 /// The kinds that are kept.
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 10] = [
     Kind::Namespace,
     Kind::Service,
     Kind::GatewayClass,
@@ -20,6 +20,8 @@ const KINDS: [Kind; 8] = [
     Kind::GRPCRoute,
     Kind::AuthorizationPolicy,
     Kind::PeerAuthentication,
+    Kind::ServiceEntry,
+    Kind::WorkloadEntry,
 ];
 
 /// An object.

@@ -2,6 +2,7 @@
 //!
 //! - [`desired`]: what the status of an object has to say
 //! - [`conditions`]: ours among those of others
+//! - [`given`]: addresses of hosts
 //! - [`events`]: what is wrong, for who looks at the object
 //!
 //! Only what differs is written, with the version that was read: what another wrote meanwhile
@@ -10,6 +11,7 @@
 pub mod conditions;
 pub mod desired;
 pub mod events;
+pub mod given;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
@@ -23,11 +25,12 @@ use tracing::{debug, warn};
 
 use self::desired::Judge;
 use self::events::Events;
+use self::given::OnItsWay;
 use super::MANAGER;
 use super::observed::{Observed, Seen};
 use super::touched::Touched;
 use super::waypoints::outcome::Outcomes;
-use crate::model::object::{Kind, ObjectRef};
+use crate::model::object::{Key, Kind, ObjectRef};
 use crate::model::world::World;
 use crate::source::kubernetes::kinds;
 use crate::status::Board;
@@ -70,6 +73,7 @@ impl Status {
         let mut position = 0;
         let mut due: BTreeMap<ObjectRef, Instant> = BTreeMap::new();
         let mut events = Events::new(self.client.clone(), self.instance.clone());
+        let mut given = OnItsWay::default();
         loop {
             let next = due.values().min().copied();
             tokio::select! {
@@ -94,7 +98,7 @@ impl Status {
                 due.iter().filter(|(_, at)| **at <= now).map(|(name, _)| name.clone()).collect();
             for name in ripe {
                 due.remove(&name);
-                if let Some(pause) = self.write(&name, &mut events).await {
+                if let Some(pause) = self.write(&name, &mut events, &mut given).await {
                     due.insert(name, Instant::now() + pause);
                 }
             }
@@ -115,18 +119,25 @@ impl Status {
 
     /// Writes an object's status if it has to say something else; how long to wait if that has
     /// to be tried again.
-    async fn write(&self, name: &ObjectRef, events: &mut Events) -> Option<Duration> {
+    async fn write(
+        &self,
+        name: &ObjectRef,
+        events: &mut Events,
+        given: &mut OnItsWay,
+    ) -> Option<Duration> {
         let seen = self.observed.get(name).filter(|seen| !seen.is_deleting())?;
         let conditions = self.board.conditions(name);
         let problems = self.board.problems();
         let status = {
             let world = sync::read(&self.world);
+            given.heard(&world);
             let judge = Judge {
                 world: &world,
                 observed: &self.observed,
                 outcomes: &self.outcomes,
                 istio_class: self.istio_class,
                 problems: &problems,
+                given,
             };
             judge.status(name, &seen, conditions)?
         };
@@ -136,6 +147,9 @@ impl Status {
         match self.patch(name, &seen, &status).await {
             Ok(()) => {
                 debug!(object = %name, "status written");
+                if name.kind == Kind::ServiceEntry {
+                    given.wrote(&Key::new(&name.namespace, &name.name), &status);
+                }
                 events.conditions(name, &seen, &status).await;
                 None
             }

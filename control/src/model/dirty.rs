@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use super::object::{Key, Kind, Map, ObjectRef};
 use super::world::{World, pods_named_by, selects};
 use crate::api::gateway::Route;
+use crate::translate::membership::hostname;
 use crate::translate::waypoint::GATEWAY_NAME;
 
 /// Something that is derived.
@@ -37,6 +38,12 @@ pub enum Dirty {
     GrpcRoute(Key),
     /// The external authorizers of the mesh configuration.
     Providers,
+    /// The endpoints that a ServiceEntry names, and its condition.
+    Entry(Key),
+    /// The service of a host name of ServiceEntries: namespace and host.
+    Host(Key),
+    /// A WorkloadEntry's workload and its condition.
+    WorkloadEntry(Key),
 }
 
 /// What the object `name`, as it is in `world` now, makes dirty.
@@ -52,6 +59,8 @@ pub fn dirtied_by(world: &World, name: &ObjectRef, out: &mut BTreeSet<Dirty>) {
         Kind::HTTPRoute => drop(out.insert(Dirty::Route(key))),
         Kind::GRPCRoute => drop(out.insert(Dirty::GrpcRoute(key))),
         Kind::ReferenceGrant => grant(world, &key.namespace, out),
+        Kind::ServiceEntry => entry(world, &key, out),
+        Kind::WorkloadEntry => workload_entry(world, key, out),
         Kind::MeshConfig => everything(world, out),
         // Its pods and services look it up by name.
         Kind::Namespace => drop(out.insert(Dirty::Namespace(key.name))),
@@ -62,13 +71,56 @@ pub fn dirtied_by(world: &World, name: &ObjectRef, out: &mut BTreeSet<Dirty>) {
 
 fn pod(world: &World, key: Key, out: &mut BTreeSet<Dirty>) {
     if let Some(pod) = world.pod(&key) {
-        let services = world.services_in(&key.namespace);
-        let chosen = services.filter(|s| selects(&s.selector, &pod.meta.labels));
-        out.extend(chosen.map(|s| Dirty::Service(s.meta.key.clone())));
+        choosing(world, &key.namespace, &pod.meta.labels, out);
     }
     out.extend(world.slices_with(&key).map(|s| Dirty::Slice(s.meta.key.clone())));
     waypoint_of(world, &key, out);
     out.insert(Dirty::Pod(key));
+}
+
+/// What chooses an instance with these labels: whether anybody stands behind it may have changed.
+fn choosing(world: &World, namespace: &str, labels: &Map, out: &mut BTreeSet<Dirty>) {
+    let services = world.services_in(namespace).filter(|s| selects(&s.selector, labels));
+    out.extend(services.map(|s| Dirty::Service(s.meta.key.clone())));
+    let entries = world.entries_in(namespace);
+    let entries = entries.filter(|e| e.selector.as_ref().is_some_and(|s| selects(s, labels)));
+    out.extend(entries.map(|e| Dirty::Entry(e.meta.key.clone())));
+}
+
+fn workload_entry(world: &World, key: Key, out: &mut BTreeSet<Dirty>) {
+    if let Some(entry) = world.workload_entry(&key) {
+        choosing(world, &key.namespace, &entry.meta.labels, out);
+    }
+    out.insert(Dirty::WorkloadEntry(key));
+}
+
+/// A ServiceEntry, those of its hosts in every namespace, and those whose addresses depend on
+/// it: which of several counts may have changed.
+fn entry(world: &World, key: &Key, out: &mut BTreeSet<Dirty>) {
+    out.insert(Dirty::Entry(key.clone()));
+    let Some(entry) = world.entry(key) else { return };
+    for host in &entry.hosts {
+        of_host(world, host, out);
+    }
+    let given = entry.given.values().flatten().copied();
+    let addresses = entry.written_addresses().chain(given);
+    let claimants = world.vips.claimants(addresses);
+    for (key, host) in claimants {
+        out.insert(Dirty::Host(Key::new(&key.namespace, host)));
+        out.insert(Dirty::Entry(key.clone()));
+    }
+}
+
+/// The services of a host name in every namespace, and who stands behind them.
+fn of_host(world: &World, host: &str, out: &mut BTreeSet<Dirty>) {
+    for entry in world.entries_of(host) {
+        let namespace = &entry.meta.key.namespace;
+        out.insert(Dirty::Host(Key::new(namespace, host)));
+        out.insert(Dirty::Entry(entry.meta.key.clone()));
+        if let Some(selector) = &entry.selector {
+            chosen(world, namespace, selector, out);
+        }
+    }
 }
 
 /// The Gateway whose waypoint a pod is: its condition counts its pods. And its other deployed
@@ -85,8 +137,10 @@ pub fn waypoint_of(world: &World, pod: &Key, out: &mut BTreeSet<Dirty>) {
 }
 
 fn service(world: &World, key: Key, out: &mut BTreeSet<Dirty>) {
+    // A ServiceEntry of the same host counts only where there is no Service.
+    of_host(world, &hostname(world, &key), out);
     if let Some(service) = world.service(&key) {
-        chosen_pods(world, &key.namespace, &service.selector, out);
+        chosen(world, &key.namespace, &service.selector, out);
     }
     for slice in world.slices_of(&key) {
         out.insert(Dirty::Slice(slice.meta.key.clone()));
@@ -106,7 +160,7 @@ fn slice(world: &World, key: Key, out: &mut BTreeSet<Dirty>) {
 fn policy(world: &World, key: Key, out: &mut BTreeSet<Dirty>) {
     if let Some(selector) = world.policy(&key).and_then(|p| p.selector.as_ref()) {
         for namespace in scope(world, &key.namespace) {
-            chosen_pods(world, &namespace, selector, out);
+            chosen(world, &namespace, selector, out);
         }
     }
     out.insert(Dirty::Policy(key));
@@ -114,10 +168,14 @@ fn policy(world: &World, key: Key, out: &mut BTreeSet<Dirty>) {
 
 fn peer(world: &World, key: Key, out: &mut BTreeSet<Dirty>) {
     match world.peer(&key).map(|p| p.selector.as_ref()) {
-        Some(Some(selector)) => chosen_pods(world, &key.namespace, selector, out),
+        Some(Some(selector)) => chosen(world, &key.namespace, selector, out),
         Some(None) => {
             for namespace in scope(world, &key.namespace) {
                 out.extend(world.pods_in(&namespace).map(|p| Dirty::Pod(p.meta.key.clone())));
+                let entries = world.workload_entries_in(&namespace);
+                out.extend(entries.map(|e| Dirty::WorkloadEntry(e.meta.key.clone())));
+                let entries = world.entries_in(&namespace);
+                out.extend(entries.map(|e| Dirty::Entry(e.meta.key.clone())));
             }
             let peers = world.refs(Kind::PeerAuthentication).into_iter();
             out.extend(peers.map(|r| Dirty::Peer(Key { namespace: r.namespace, name: r.name })));
@@ -144,15 +202,23 @@ fn refers_to<M>(route: &Route<M>, namespace: &str) -> bool {
 /// The namespaces that a policy in `namespace` concerns.
 fn scope(world: &World, namespace: &str) -> BTreeSet<String> {
     if namespace == world.mesh().root_namespace {
-        world.refs(Kind::Pod).into_iter().map(|pod| pod.namespace).collect()
+        let pods = world.refs(Kind::Pod).into_iter();
+        let outside = [Kind::WorkloadEntry, Kind::ServiceEntry].map(|kind| world.refs(kind));
+        pods.chain(outside.into_iter().flatten()).map(|name| name.namespace).collect()
     } else {
         BTreeSet::from([namespace.to_owned()])
     }
 }
 
-fn chosen_pods(world: &World, namespace: &str, selector: &Map, out: &mut BTreeSet<Dirty>) {
+fn chosen(world: &World, namespace: &str, selector: &Map, out: &mut BTreeSet<Dirty>) {
     let pods = world.pods_in(namespace).filter(|p| selects(selector, &p.meta.labels));
     out.extend(pods.map(|p| Dirty::Pod(p.meta.key.clone())));
+    let entries = world.workload_entries_in(namespace);
+    let entries = entries.filter(|e| selects(selector, &e.meta.labels));
+    out.extend(entries.map(|e| Dirty::WorkloadEntry(e.meta.key.clone())));
+    let entries = world.entries_in(namespace);
+    let entries = entries.filter(|e| e.endpoints.iter().any(|one| selects(selector, &one.labels)));
+    out.extend(entries.map(|e| Dirty::Entry(e.meta.key.clone())));
 }
 
 fn named_pods<'a>(
@@ -170,7 +236,10 @@ type Make = fn(Key) -> Dirty;
 fn everything(world: &World, out: &mut BTreeSet<Dirty>) {
     out.insert(Dirty::Strict);
     out.insert(Dirty::Providers);
-    let kinds: [(Kind, Make); 9] = [
+    for entry in world.refs(Kind::ServiceEntry) {
+        self::entry(world, &Key { namespace: entry.namespace, name: entry.name }, out);
+    }
+    let kinds: [(Kind, Make); 10] = [
         (Kind::Namespace, |key| Dirty::Namespace(key.name)),
         (Kind::Pod, Dirty::Pod),
         (Kind::EndpointSlice, Dirty::Slice),
@@ -180,6 +249,7 @@ fn everything(world: &World, out: &mut BTreeSet<Dirty>) {
         (Kind::Gateway, Dirty::Gateway),
         (Kind::HTTPRoute, Dirty::Route),
         (Kind::GRPCRoute, Dirty::GrpcRoute),
+        (Kind::WorkloadEntry, Dirty::WorkloadEntry),
     ];
     for (kind, dirty) in kinds {
         let refs = world.refs(kind).into_iter();

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::entry::{ServiceEntry, WorkloadEntry};
 use crate::api::gateway::{Gateway, GatewayClass, GrpcRoute, HttpRoute, ReferenceGrant};
 
 /// Labels or annotations.
@@ -41,6 +42,10 @@ pub enum Kind {
     AuthorizationPolicy,
     /// security.istio.io
     PeerAuthentication,
+    /// networking.istio.io
+    ServiceEntry,
+    /// networking.istio.io
+    WorkloadEntry,
     /// The ConfigMap that holds the mesh configuration.
     MeshConfig,
 }
@@ -418,6 +423,10 @@ pub enum Object {
     AuthorizationPolicy(Box<AuthorizationPolicy>),
     /// Who must have an identity.
     PeerAuthentication(PeerAuthentication),
+    /// Something that runs outside the cluster, under a host name.
+    ServiceEntry(Box<ServiceEntry>),
+    /// One instance of something that runs outside the cluster.
+    WorkloadEntry(Box<WorkloadEntry>),
     /// The mesh configuration.
     MeshConfig(Box<MeshConfig>),
 }
@@ -439,6 +448,8 @@ impl Object {
             Self::ReferenceGrant(_) => Kind::ReferenceGrant,
             Self::AuthorizationPolicy(_) => Kind::AuthorizationPolicy,
             Self::PeerAuthentication(_) => Kind::PeerAuthentication,
+            Self::ServiceEntry(_) => Kind::ServiceEntry,
+            Self::WorkloadEntry(_) => Kind::WorkloadEntry,
             Self::MeshConfig(_) => Kind::MeshConfig,
         }
     }

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hbone::identity::TrustDomain;
 
+use super::entry::{ServiceEntry, WorkloadEntry};
 use super::object::{
     AuthorizationPolicy, EndpointSlice, Key, Kind, Map, MeshConfig, Namespace, Node, Object,
     ObjectRef, PeerAuthentication, Pod, Service, ServiceAccount,
 };
 use super::report::Report;
+use super::vips::Vips;
 use crate::api::gateway::{Gateway, GatewayClass, GrpcRoute, HttpRoute, ReferenceGrant};
 use crate::translate::waypoint::GATEWAY_NAME;
 
@@ -47,6 +49,11 @@ pub struct World {
     grants: BTreeMap<Key, ReferenceGrant>,
     policies: BTreeMap<Key, AuthorizationPolicy>,
     peers: BTreeMap<Key, PeerAuthentication>,
+    entries: BTreeMap<Key, ServiceEntry>,
+    workload_entries: BTreeMap<Key, WorkloadEntry>,
+    entries_by_host: BTreeMap<String, BTreeSet<Key>>,
+    /// Addresses that hosts of ServiceEntries were given.
+    pub vips: Vips,
     pods_by_node: BTreeMap<String, BTreeSet<Key>>,
     slices_by_service: BTreeMap<Key, BTreeSet<Key>>,
     slices_by_pod: BTreeMap<Key, BTreeSet<Key>>,
@@ -80,6 +87,10 @@ impl World {
             grants: BTreeMap::new(),
             policies: BTreeMap::new(),
             peers: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            workload_entries: BTreeMap::new(),
+            entries_by_host: BTreeMap::new(),
+            vips: Vips::default(),
             pods_by_node: BTreeMap::new(),
             slices_by_service: BTreeMap::new(),
             slices_by_pod: BTreeMap::new(),
@@ -156,6 +167,31 @@ impl World {
     /// A PeerAuthentication.
     pub fn peer(&self, key: &Key) -> Option<&PeerAuthentication> {
         self.peers.get(key)
+    }
+
+    /// A ServiceEntry.
+    pub fn entry(&self, key: &Key) -> Option<&ServiceEntry> {
+        self.entries.get(key)
+    }
+
+    /// The ServiceEntries of a namespace.
+    pub fn entries_in(&self, namespace: &str) -> impl Iterator<Item = &ServiceEntry> {
+        within(&self.entries, namespace)
+    }
+
+    /// The ServiceEntries of all namespaces that name a host.
+    pub fn entries_of(&self, host: &str) -> impl Iterator<Item = &ServiceEntry> {
+        self.entries_by_host.get(host).into_iter().flatten().filter_map(|k| self.entries.get(k))
+    }
+
+    /// A WorkloadEntry.
+    pub fn workload_entry(&self, key: &Key) -> Option<&WorkloadEntry> {
+        self.workload_entries.get(key)
+    }
+
+    /// The WorkloadEntries of a namespace.
+    pub fn workload_entries_in(&self, namespace: &str) -> impl Iterator<Item = &WorkloadEntry> {
+        within(&self.workload_entries, namespace)
     }
 
     /// The pods of a namespace.
@@ -272,6 +308,8 @@ impl World {
             Kind::ReferenceGrant => keyed(self.grants.keys().collect()),
             Kind::AuthorizationPolicy => keyed(self.policies.keys().collect()),
             Kind::PeerAuthentication => keyed(self.peers.keys().collect()),
+            Kind::ServiceEntry => keyed(self.entries.keys().collect()),
+            Kind::WorkloadEntry => keyed(self.workload_entries.keys().collect()),
             Kind::MeshConfig => Vec::new(),
         }
     }
@@ -283,6 +321,7 @@ impl World {
         match name.kind {
             Kind::Pod => self.unindex_pod(&key),
             Kind::EndpointSlice => self.unindex_slice(&key),
+            Kind::ServiceEntry => self.unindex_entry(&key),
             _ => {}
         }
         match object {
@@ -319,6 +358,11 @@ impl World {
             Object::ReferenceGrant(o) => drop(self.grants.insert(key, o)),
             Object::AuthorizationPolicy(o) => drop(self.policies.insert(key, *o)),
             Object::PeerAuthentication(o) => drop(self.peers.insert(key, o)),
+            Object::ServiceEntry(o) => {
+                self.index_entry(&key, &o);
+                self.entries.insert(key, *o);
+            }
+            Object::WorkloadEntry(o) => drop(self.workload_entries.insert(key, *o)),
         }
     }
 
@@ -342,12 +386,40 @@ impl World {
             Kind::ReferenceGrant => drop(self.grants.remove(key)),
             Kind::AuthorizationPolicy => drop(self.policies.remove(key)),
             Kind::PeerAuthentication => drop(self.peers.remove(key)),
+            Kind::ServiceEntry => drop(self.entries.remove(key)),
+            Kind::WorkloadEntry => drop(self.workload_entries.remove(key)),
         }
     }
 
     fn unindex_pod(&mut self, key: &Key) {
         if let Some(pod) = self.pods.get(key) {
             unlink(&mut self.pods_by_node, &pod.node, key);
+        }
+    }
+
+    /// In an API server the object itself says what it was given.
+    fn index_entry(&mut self, key: &Key, entry: &ServiceEntry) {
+        for host in &entry.hosts {
+            self.entries_by_host.entry(host.clone()).or_default().insert(key.clone());
+        }
+        for ip in entry.written_addresses() {
+            self.vips.write(ip, true);
+        }
+        if self.site.kubernetes {
+            self.vips.set(key, entry.given.clone());
+        }
+    }
+
+    fn unindex_entry(&mut self, key: &Key) {
+        let Some(entry) = self.entries.get(key) else { return };
+        for host in &entry.hosts {
+            unlink(&mut self.entries_by_host, host, key);
+        }
+        for ip in entry.written_addresses() {
+            self.vips.write(ip, false);
+        }
+        if self.site.kubernetes {
+            self.vips.set(key, super::entry::Given::new());
         }
     }
 

@@ -5,6 +5,7 @@
 mod core;
 mod gateway;
 mod mesh;
+mod networking;
 mod security;
 mod stand_in;
 
@@ -21,6 +22,8 @@ pub use stand_in::{LAST_GOOD, NOTHING, StandIn, stand_in};
 pub struct Context {
     /// Where the ConfigMap with the mesh configuration is: namespace and name.
     pub mesh_config: Key,
+    /// Whether the status of an object is ours to believe: in an API server only we write it.
+    pub has_status: bool,
 }
 
 /// An object that was read.
@@ -142,6 +145,12 @@ fn kind_of(api: &str, kind: &str) -> Option<Kind> {
         ("security.istio.io/v1" | "security.istio.io/v1beta1", "PeerAuthentication") => {
             Kind::PeerAuthentication
         }
+        ("networking.istio.io/v1" | "networking.istio.io/v1beta1", "ServiceEntry") => {
+            Kind::ServiceEntry
+        }
+        ("networking.istio.io/v1" | "networking.istio.io/v1beta1", "WorkloadEntry") => {
+            Kind::WorkloadEntry
+        }
         _ => return None,
     })
 }
@@ -174,6 +183,8 @@ pub fn read(value: &Value, context: &Context) -> Result<Read, ReadError> {
         Kind::ReferenceGrant => gateway::reference_grant(value, &mut notes)?,
         Kind::AuthorizationPolicy => security::authorization_policy(value, &mut notes)?,
         Kind::PeerAuthentication => security::peer_authentication(value, &mut notes)?,
+        Kind::ServiceEntry => networking::service_entry(value, context, &mut notes)?,
+        Kind::WorkloadEntry => networking::workload_entry(value, &mut notes)?,
         Kind::MeshConfig => mesh::mesh_config(value, context, &mut notes)?,
     };
     let name = identify(value, context).ok_or(ReadError::NotAnObject)?;

@@ -9,7 +9,7 @@ use hbone::wire::pb::istio::security as pb;
 use prost::Message;
 
 use super::{Derived, Family, Resource};
-use crate::model::object::{Action, AuthorizationPolicy, Key, Kind, ObjectRef, Pod, Rule};
+use crate::model::object::{Action, AuthorizationPolicy, Key, Kind, Map, ObjectRef, Rule};
 use crate::model::world::{World, selects};
 use crate::status::Condition;
 
@@ -49,16 +49,19 @@ pub fn derive(world: &World, key: &Key) -> Derived {
     derived
 }
 
-/// The names of the policies that choose a pod by its labels.
-pub fn choosing<'a>(world: &'a World, pod: &'a Pod) -> impl Iterator<Item = String> + 'a {
-    let namespace = pod.meta.key.namespace.as_str();
+/// The names of the policies that choose a workload of `namespace` by its labels.
+pub fn choosing<'a>(
+    world: &'a World,
+    namespace: &'a str,
+    labels: &'a Map,
+) -> impl Iterator<Item = String> + 'a {
     let root = world.mesh().root_namespace.as_str();
     let everywhere = world.policies_in(root).filter(move |_| root != namespace);
     world
         .policies_in(namespace)
         .chain(everywhere)
         .filter(|p| fate(p) == Fate::Sent)
-        .filter(|p| p.selector.as_ref().is_some_and(|s| selects(s, &pod.meta.labels)))
+        .filter(|p| p.selector.as_ref().is_some_and(|s| selects(s, labels)))
         .map(|p| p.meta.key.to_string())
 }
 

@@ -71,9 +71,9 @@ impl Guard {
     }
 }
 
-/// The guards of a pod: `services` are its bound services, `own` the waypoint of its own
+/// The guards of a workload: `services` are its bound services, `own` the waypoint of its own
 /// address. Where several lead to one port, each of their waypoints may come.
-pub fn of_pod(
+pub fn of_workload(
     world: &World,
     namespace: &str,
     services: &[(&Member<'_>, &Bound)],

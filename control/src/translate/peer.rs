@@ -8,7 +8,7 @@ use hbone::wire::pb::istio::security::string_match::MatchType;
 use prost::Message;
 
 use super::{Derived, Family, Resource};
-use crate::model::object::{Key, Kind, MtlsMode, ObjectRef, PeerAuthentication, Pod};
+use crate::model::object::{Key, Kind, Map, MtlsMode, ObjectRef, PeerAuthentication};
 use crate::model::world::{World, selects};
 use crate::status::Condition;
 
@@ -50,14 +50,13 @@ fn accepted(world: &World, peer: &PeerAuthentication) -> Condition {
     Condition::new("ZtunnelAccepted", false, "UnsupportedValue", ignored)
 }
 
-/// The name of the policy that applies to a pod, if any.
-pub fn choosing(world: &World, pod: &Pod) -> Option<String> {
-    let namespace = &pod.meta.key.namespace;
-    let is_root = *namespace == world.mesh().root_namespace;
+/// The name of the policy that applies to a workload of `namespace`, if any.
+pub fn choosing(world: &World, namespace: &str, labels: &Map) -> Option<String> {
+    let is_root = namespace == world.mesh().root_namespace;
     let chosen = world
         .peers_in(namespace)
         .filter(|_| !is_root)
-        .filter(|p| concerns(p, pod))
+        .filter(|p| concerns(p, labels))
         .min_by_key(|p| age(p));
     match chosen.map(|peer| (peer, need(world, peer))) {
         Some((peer, Need::Own(_))) => Some(converted_key(&peer.meta.key).to_string()),
@@ -70,9 +69,10 @@ pub fn choosing(world: &World, pod: &Pod) -> Option<String> {
     }
 }
 
-/// Whether a PeerAuthentication is about this pod, and not about its whole scope.
-fn concerns(peer: &PeerAuthentication, pod: &Pod) -> bool {
-    peer.any_pod || peer.selector.as_ref().is_some_and(|s| selects(s, &pod.meta.labels))
+/// Whether a PeerAuthentication is about workloads with these labels, and not about its whole
+/// scope.
+fn concerns(peer: &PeerAuthentication, labels: &Map) -> bool {
+    peer.any_pod || peer.selector.as_ref().is_some_and(|s| selects(s, labels))
 }
 
 /// The policy that a PeerAuthentication with a selector needs.

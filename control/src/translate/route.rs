@@ -2,6 +2,7 @@
 
 use super::Derived;
 use super::backend::resolve;
+use super::waypoint::NETWORKING;
 use crate::api::gateway::{GrpcMatch, HttpMatch, ParentRef, Route};
 use crate::model::object::{Key, Kind, ObjectRef};
 use crate::model::world::World;
@@ -74,8 +75,8 @@ fn parents(
     parents.map(|(i, parent)| missing_parent(world, key, i, parent, derived)).collect()
 }
 
-/// The conditions of a route for each of its parents that are ours to judge: Services, and
-/// Gateways for which `serves` says so.
+/// The conditions of a route for each of its parents that are ours to judge: Services,
+/// ServiceEntries, and Gateways for which `serves` says so.
 pub fn by_parent<M: Matches>(
     world: &World,
     key: &Key,
@@ -89,6 +90,7 @@ pub fn by_parent<M: Matches>(
     let resolved = resolved_refs(world, route, &mut derived);
     let is_ours = |parent: &ParentRef| match parent.kind.as_deref().unwrap_or("Gateway") {
         "Service" => matches!(parent.group.as_deref().unwrap_or_default(), "" | "core"),
+        "ServiceEntry" => parent.group.as_deref() == Some(NETWORKING),
         "Gateway" => {
             let namespace = parent.namespace.as_deref().unwrap_or(&key.namespace);
             serves(&Key::new(namespace, &parent.name))
@@ -142,7 +144,16 @@ fn missing_parent(
     let there = match kind {
         "Service" => look(world, Kind::Service, &key, derived),
         "Gateway" => look(world, Kind::Gateway, &key, derived),
-        other => return Some(format!("{field}.kind is {other:?}; write Service")),
+        "ServiceEntry" if parent.group.as_deref() == Some(NETWORKING) => {
+            look(world, Kind::ServiceEntry, &key, derived)
+        }
+        "ServiceEntry" => {
+            let found = parent.group.as_deref().unwrap_or_default();
+            return Some(format!("{field}.group is {found:?}; write {NETWORKING}"));
+        }
+        other => {
+            return Some(format!("{field}.kind is {other:?}; write Service or ServiceEntry"));
+        }
     };
     (!there).then(|| format!("{field} names {key}, which is not there"))
 }
@@ -200,6 +211,7 @@ fn look(world: &World, kind: Kind, key: &Key, derived: &mut Derived) -> bool {
     derived.looked_at.insert(ObjectRef::new(kind, &key.namespace, &key.name));
     match kind {
         Kind::Service => world.service(key).is_some(),
+        Kind::ServiceEntry => world.entry(key).is_some(),
         _ => world.gateway(key).is_some(),
     }
 }

@@ -9,7 +9,7 @@ use super::waypoint::{self, Binding, Trouble};
 use super::workload::{aliases, bytes};
 use super::{Derived, Family, Resource};
 use crate::model::object::{
-    IpFamilies, Key, Kind, ObjectRef, Service, ServicePort, TargetPort, boolean,
+    IpFamilies, Key, Kind, Meta, ObjectRef, Service, ServicePort, TargetPort, boolean,
 };
 use crate::model::world::World;
 use crate::status::Condition;
@@ -76,7 +76,7 @@ fn message(
         load_balancing: load_balancing(world, service, derived),
         ip_families: families(service.families).into(),
         canonical: true,
-        ingress_use_waypoint: ingress(world, service),
+        ingress_use_waypoint: ingress(world, &service.meta),
         ..pb::Service::default()
     }
 }
@@ -126,16 +126,10 @@ fn load_balancing(
     let (mode, scopes) = if service.internal_local {
         (Mode::Strict, vec![Scope::Node])
     } else {
-        match distribution(world, service, derived).as_deref() {
-            Some("preferclose" | "prefersamezone") => {
-                (Mode::Failover, vec![Scope::Network, Scope::Region, Scope::Zone])
-            }
-            Some("prefersamenode") => (
-                Mode::Failover,
-                vec![Scope::Network, Scope::Region, Scope::Zone, Scope::Subzone, Scope::Node],
-            ),
-            _ => (Mode::UnspecifiedMode, Vec::new()),
-        }
+        let own = service.traffic_distribution.as_str();
+        let known = matches!(own, "PreferClose" | "PreferSameZone" | "PreferSameNode");
+        let own = known.then(|| own.to_ascii_lowercase());
+        preference(own.or_else(|| distribution(world, &service.meta, derived)).as_deref())
     };
     let health =
         if service.publish_not_ready { HealthPolicy::AllowAll } else { HealthPolicy::OnlyHealthy };
@@ -147,27 +141,38 @@ fn load_balancing(
     (message != pb::LoadBalancing::default()).then_some(message)
 }
 
-/// The field of the spec, else the service's annotation, else the namespace's; lower case.
-fn distribution(world: &World, service: &Service, derived: &mut Derived) -> Option<String> {
-    const ANNOTATION: &str = "networking.istio.io/traffic-distribution";
-    if matches!(
-        service.traffic_distribution.as_str(),
-        "PreferClose" | "PreferSameZone" | "PreferSameNode"
-    ) {
-        return Some(service.traffic_distribution.to_ascii_lowercase());
+/// Where endpoints should be by a word for it, in lower case.
+pub(super) fn preference(
+    distribution: Option<&str>,
+) -> (pb::load_balancing::Mode, Vec<pb::load_balancing::Scope>) {
+    use pb::load_balancing::{Mode, Scope};
+    match distribution {
+        Some("preferclose" | "prefersamezone") => {
+            (Mode::Failover, vec![Scope::Network, Scope::Region, Scope::Zone])
+        }
+        Some("prefersamenode") => (
+            Mode::Failover,
+            vec![Scope::Network, Scope::Region, Scope::Zone, Scope::Subzone, Scope::Node],
+        ),
+        _ => (Mode::UnspecifiedMode, Vec::new()),
     }
-    let namespace = &service.meta.key.namespace;
+}
+
+/// The object's annotation, else its namespace's; lower case.
+pub(super) fn distribution(world: &World, meta: &Meta, derived: &mut Derived) -> Option<String> {
+    const ANNOTATION: &str = "networking.istio.io/traffic-distribution";
+    let namespace = &meta.key.namespace;
     derived.looked_at.insert(ObjectRef::new(Kind::Namespace, "", namespace));
     let inherited = || world.namespace(namespace).and_then(|n| n.meta.annotation(ANNOTATION));
-    let text = service.meta.annotation(ANNOTATION).or_else(inherited)?;
+    let text = meta.annotation(ANNOTATION).or_else(inherited)?;
     Some(text.to_ascii_lowercase())
 }
 
-fn ingress(world: &World, service: &Service) -> bool {
+/// Whether gateways go through its waypoint: its own label, else its namespace's.
+pub(super) fn ingress(world: &World, meta: &Meta) -> bool {
     const LABEL: &str = "istio.io/ingress-use-waypoint";
-    let inherited =
-        || world.namespace(&service.meta.key.namespace).and_then(|n| n.meta.label(LABEL));
-    let text = service.meta.label(LABEL).or_else(inherited);
+    let inherited = || world.namespace(&meta.key.namespace).and_then(|n| n.meta.label(LABEL));
+    let text = meta.label(LABEL).or_else(inherited);
     text.and_then(boolean) == Some(true)
 }
 
@@ -181,7 +186,7 @@ pub(super) fn bound_condition(binding: &Binding) -> Option<Condition> {
         Binding::Unsupported(gateway) => condition(
             false,
             "UnsupportedTrafficType",
-            format!("waypoint {gateway} serves no services; see its label istio.io/waypoint-for"),
+            format!("waypoint {gateway} serves other traffic; see its label istio.io/waypoint-for"),
         ),
         Binding::Bound(bound) => match &bound.trouble {
             None => condition(true, "WaypointAccepted", format!("goes through {}", bound.primary)),
@@ -190,6 +195,14 @@ pub(super) fn bound_condition(binding: &Binding) -> Option<Condition> {
                 false,
                 "WaypointIsNotReady",
                 format!("there is no waypoint {gateway}; until there is, calls are refused"),
+            ),
+            Some(Trouble::Forbidden(gateway)) => condition(
+                false,
+                "CrossNamespaceWaypointForbidden",
+                format!(
+                    "{gateway} is of a namespace that does not see it; until spec.exportTo or the \
+                     waypoint is another, calls are refused"
+                ),
             ),
             Some(Trouble::Denied(gateway)) => condition(
                 false,

@@ -56,7 +56,7 @@ pub(crate) fn world(yaml: &str) -> World {
         kubernetes: false,
     };
     let mut world = World::new(site);
-    let context = Context { mesh_config: Key::new("istio-system", "istio") };
+    let context = Context { mesh_config: Key::new("istio-system", "istio"), has_status: false };
     let mut files = Files::new(context);
     for (name, object) in files.set("f", yaml) {
         world.put(&name, object);

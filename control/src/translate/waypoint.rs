@@ -20,8 +20,10 @@ use hbone::wire::pb::ambit::waypoint::v1 as pb;
 use hbone::wire::pb::istio::workload::gateway_address::Destination;
 use hbone::wire::pb::istio::workload::{GatewayAddress, NamespacedHostname, WeightedWaypoint};
 
-use super::membership::hostname;
+use super::Derived;
+use super::membership::{Offer, hostname};
 use crate::api::gateway::{Gateway, Listener};
+use crate::model::entry::{ServiceEntry, Visibility, WorkloadEntry};
 use crate::model::object::{Key, Kind, Meta, Namespace, ObjectRef, Pod, Service, boolean};
 use crate::model::world::World;
 
@@ -62,6 +64,8 @@ pub enum Trouble {
     Missing(Key),
     /// The Gateway does not let this namespace attach.
     Denied(Key),
+    /// The Gateway is of a namespace that does not see what is bound.
+    Forbidden(Key),
     /// Only in the message.
     Canary(String),
 }
@@ -111,6 +115,40 @@ pub fn of_pod(world: &World, pod: &Pod, looked_at: &mut LookedAt) -> Binding {
         return Binding::None;
     }
     resolve(world, &pod.meta, Traffic::Workload, looked_at)
+}
+
+/// The waypoint of a ServiceEntry. One that only its own namespace sees cannot be served by a
+/// waypoint of another.
+pub fn of_entry(world: &World, entry: &ServiceEntry, looked_at: &mut LookedAt) -> Binding {
+    let binding = resolve(world, &entry.meta, Traffic::Service, looked_at);
+    match binding {
+        Binding::Bound(mut bound) if entry.visibility != Visibility::Public => {
+            let canary = bound.canary.iter().map(|(gateway, _)| gateway);
+            let mut all = std::iter::once(&bound.primary).chain(canary);
+            let foreign = all.find(|g| g.namespace != entry.meta.key.namespace).cloned();
+            bound.trouble = foreign.map(Trouble::Forbidden).or(bound.trouble);
+            Binding::Bound(bound)
+        }
+        other => other,
+    }
+}
+
+/// The waypoint for what is dialled by the address of an endpoint that a ServiceEntry names.
+pub fn of_entry_workloads(
+    world: &World,
+    entry: &ServiceEntry,
+    looked_at: &mut LookedAt,
+) -> Binding {
+    resolve(world, &entry.meta, Traffic::Workload, looked_at)
+}
+
+/// The waypoint for what is dialled by a WorkloadEntry's own address.
+pub fn of_workload_entry(
+    world: &World,
+    entry: &WorkloadEntry,
+    looked_at: &mut LookedAt,
+) -> Binding {
+    resolve(world, &entry.meta, Traffic::Workload, looked_at)
 }
 
 /// The waypoint that the services of a namespace inherit.
@@ -287,6 +325,50 @@ pub fn group(world: &World, gateway: &Key) -> String {
     format!("{}/{}", gateway.namespace, account(world, gateway))
 }
 
+/// The API group of ServiceEntries.
+pub(super) const NETWORKING: &str = "networking.istio.io";
+
+/// What a reference of a policy or route with `group` and `kind` names.
+///
+/// # Errors
+/// What is wrong with it, to follow the name of its field.
+fn offer<'a>(
+    world: &'a World,
+    group: &str,
+    kind: &str,
+    key: &Key,
+    derived: &mut Derived,
+) -> Result<Offer<'a>, String> {
+    let missing = || format!("names {kind} {key}, which is not there");
+    if kind == "ServiceEntry" {
+        if group != NETWORKING {
+            return Err(format!("has group {group:?}; for a ServiceEntry write {NETWORKING}"));
+        }
+        derived.looked_at.insert(ObjectRef::new(Kind::ServiceEntry, &key.namespace, &key.name));
+        return world.entry(key).map(Offer::Entry).ok_or_else(missing);
+    }
+    derived.looked_at.insert(ObjectRef::new(Kind::Service, &key.namespace, &key.name));
+    world.service(key).map(Offer::Service).ok_or_else(missing)
+}
+
+/// The services of an offer, by which waypoints know them: of a ServiceEntry every host's, also
+/// where another object of its namespace has the host.
+fn services(world: &World, offer: Offer<'_>) -> Vec<pb::ServiceRef> {
+    let namespace = &offer.meta().key.namespace;
+    let hosts = match offer {
+        Offer::Service(service) => vec![hostname(world, &service.meta.key)],
+        Offer::Entry(entry) => entry.hosts.clone(),
+    };
+    let service = |hostname| pb::ServiceRef { namespace: namespace.clone(), hostname };
+    hosts.into_iter().map(service).collect()
+}
+
+/// The groups of the waypoints of a binding.
+fn groups(world: &World, bound: &Bound) -> BTreeSet<String> {
+    let canary = bound.canary.iter().map(|(gateway, _)| gateway);
+    std::iter::once(&bound.primary).chain(canary).map(|g| group(world, g)).collect()
+}
+
 fn object(kind: &str, key: &Key) -> pb::ObjectRef {
     pb::ObjectRef {
         kind: kind.to_owned(),
@@ -318,6 +400,6 @@ pub fn weighted(world: &World, bound: &Bound) -> Vec<WeightedWaypoint> {
 }
 
 /// Whether a service lets callers around its waypoint.
-pub fn allows_bypass(service: &Service) -> bool {
-    service.meta.label(brand::ALLOW_WAYPOINT_BYPASS).and_then(boolean) == Some(true)
+pub fn allows_bypass(service: &Meta) -> bool {
+    service.label(brand::ALLOW_WAYPOINT_BYPASS).and_then(boolean) == Some(true)
 }

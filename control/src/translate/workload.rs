@@ -7,10 +7,10 @@ use hbone::wire::pb::istio::workload as pb;
 use hbone::{brand, label};
 use prost::Message;
 
-use super::membership::{Member, members, service_name};
+use super::membership::{Member, members, wire_services};
 use super::waypoint::{self, Bound};
 use super::{Derived, Family, Resource, authorization, guard, node_pod, peer};
-use crate::model::object::{Key, Kind, ObjectRef, Pod};
+use crate::model::object::{Key, Kind, Map, ObjectRef, Pod};
 use crate::model::report::Enrolment;
 use crate::model::world::World;
 use crate::status::Condition;
@@ -31,13 +31,13 @@ pub fn derive(world: &World, key: &Key) -> Derived {
     }
     let members = members(world, pod);
     let workload = workload(world, pod, &members, &mut derived);
-    let groups = members.iter().map(|m| service_name(world, &m.service.meta.key));
+    let groups: Vec<String> = workload.services.keys().cloned().collect();
     let node = (!pod.node.is_empty()).then(|| node_group(&pod.node));
     derived.resources.push(Resource {
         family: Family::Address,
         name: workload.uid.clone(),
         aliases: aliases(&workload.network, &pod.ips),
-        groups: groups.chain(node).collect(),
+        groups: groups.into_iter().chain(node).collect(),
         body: pb::Address { r#type: Some(pb::address::Type::Workload(workload)) }.encode_to_vec(),
     });
     derived
@@ -84,20 +84,14 @@ fn workload(
         service_account: pod.service_account.clone(),
         waypoint: bindings.own.as_ref().map(|b| waypoint::address(world, &b.primary)),
         node: pod.node.clone(),
-        canonical_name: canonical_name(pod, &name),
-        canonical_revision: canonical_revision(pod),
+        canonical_name: canonical_name(&meta.labels, &name),
+        canonical_revision: canonical_revision(&meta.labels),
         workload_type: pb::WorkloadType::Pod.into(),
         workload_name: name,
         authorization_policies: policies(world, pod, bindings.guards, derived),
         status: status(is_ready(world, pod)).into(),
         cluster_id: world.site.cluster.clone(),
-        services: members
-            .iter()
-            .map(|m| {
-                let ports = pb::PortList { ports: m.wire_ports() };
-                (service_name(world, &m.service.meta.key), ports)
-            })
-            .collect(),
+        services: wire_services(world, members),
         locality: locality(world, &pod.node, &mut derived.looked_at),
         network_mode: network_mode(pod.host_network).into(),
         ..pb::Workload::default()
@@ -117,7 +111,8 @@ pub fn is_ready(world: &World, pod: &Pod) -> bool {
     sure(pod) || (said(pod) && !world.instances(pod).any(sure))
 }
 
-fn tunnel(hbone: bool) -> pb::TunnelProtocol {
+/// How a workload is spoken to, as the wire has it.
+pub fn tunnel(hbone: bool) -> pb::TunnelProtocol {
     if hbone { pb::TunnelProtocol::Hbone } else { pb::TunnelProtocol::None }
 }
 
@@ -170,13 +165,13 @@ fn bindings(world: &World, pod: &Pod, members: &[Member<'_>], derived: &mut Deri
     let looked_at = &mut derived.looked_at;
     let own = waypoint::of_pod(world, pod, looked_at).bound();
     let mut services = Vec::new();
-    for member in members.iter().filter(|m| !waypoint::allows_bypass(m.service)) {
-        if let Some(bound) = waypoint::of_service(world, member.service, looked_at).bound() {
+    for member in members.iter().filter(|m| !waypoint::allows_bypass(m.of.meta())) {
+        if let Some(bound) = member.of.binding(world, looked_at).bound() {
             services.push((member, bound));
         }
     }
     let bound: Vec<_> = services.iter().map(|(m, b)| (*m, b)).collect();
-    let guards = guard::of_pod(world, &pod.meta.key.namespace, &bound, own.as_ref());
+    let guards = guard::of_workload(world, &pod.meta.key.namespace, &bound, own.as_ref());
     let inherited = services.into_iter().map(|(_, bound)| bound).next();
     let own = own.or(inherited.filter(|_| !waypoint::opts_out(pod)));
     Bindings { own, guards }
@@ -189,8 +184,9 @@ fn policies(
     guards: BTreeSet<guard::Guard>,
     derived: &mut Derived,
 ) -> Vec<String> {
-    let mut names: BTreeSet<String> = authorization::choosing(world, pod).collect();
-    names.extend(peer::choosing(world, pod));
+    let (namespace, labels) = (&pod.meta.key.namespace, &pod.meta.labels);
+    let mut names: BTreeSet<String> = authorization::choosing(world, namespace, labels).collect();
+    names.extend(peer::choosing(world, namespace, labels));
     names.extend(guards.iter().map(guard::Guard::full_name));
     derived.guards = guards;
     names.into_iter().collect()
@@ -216,18 +212,21 @@ pub fn locality(
     (locality != pb::Locality::default()).then_some(locality)
 }
 
-fn canonical_name(pod: &Pod, workload: &str) -> String {
+/// What telemetry calls a workload: its labels' word, else `workload`.
+pub fn canonical_name(labels: &Map, workload: &str) -> String {
     let names = ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"];
-    first_label(pod, &names).unwrap_or(workload).to_owned()
+    first_label(labels, &names).unwrap_or(workload).to_owned()
 }
 
-fn canonical_revision(pod: &Pod) -> String {
+/// The revision that telemetry has of a workload.
+pub fn canonical_revision(labels: &Map) -> String {
     let names = ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"];
-    first_label(pod, &names).unwrap_or("latest").to_owned()
+    first_label(labels, &names).unwrap_or("latest").to_owned()
 }
 
-fn first_label<'a>(pod: &'a Pod, names: &[&str]) -> Option<&'a str> {
-    names.iter().find_map(|name| pod.meta.label(name)).filter(|v| !v.is_empty())
+fn first_label<'a>(labels: &'a Map, names: &[&str]) -> Option<&'a str> {
+    let mut found = names.iter().filter_map(|name| labels.get(*name));
+    found.next().map(String::as_str).filter(|v| !v.is_empty())
 }
 
 /// The name of what owns a pod (docs/wire.md, "Objects").

@@ -81,6 +81,20 @@ async fn a_mistake_is_reported_where_it_is_and_nothing_else_stops() {
             "permits nothing",
         ),
         (
+            "an entry without endpoints",
+            "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e, namespace: shop}\nspec: {hosts: [a.b], ports: [{number: 80, name: http}], resolution: STATIC}\n".to_owned(),
+            "ServiceEntry shop/e",
+            "spec.resolution",
+            "write spec.endpoints or spec.workloadSelector",
+        ),
+        (
+            "unknown field of a workload entry",
+            "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: v, namespace: shop}\nspec: {address: 10.1.0.9, adress: x}\n".to_owned(),
+            "WorkloadEntry shop/v",
+            "spec.adress",
+            "is no field of this kind",
+        ),
+        (
             "addresses of waypoints",
             "apiVersion: v1\nkind: Node\nmetadata: {name: node-z, annotations: {ambit.dev/waypoint-addresses: many}}\n".to_owned(),
             "Node node-z",

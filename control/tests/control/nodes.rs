@@ -107,7 +107,8 @@ async fn an_enrolled_pod_stays_enrolled_over_disconnect_and_restart() {
 
 #[tokio::test]
 async fn a_node_gets_the_identities_that_it_runs_and_no_other() {
-    let mesh = Mesh::start(&[("shop.yaml", SHOP)]).await;
+    let vm = "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: vm, namespace: shop}\nspec: {address: 10.1.0.77, serviceAccount: vm}\n";
+    let mesh = Mesh::start(&[("shop.yaml", SHOP), ("vm.yaml", vm)]).await;
     mesh.running().ready().await;
     let token = mesh.join("node-a").await;
     let web = "spiffe://cluster.local/ns/shop/sa/web";
@@ -117,6 +118,7 @@ async fn a_node_gets_the_identities_that_it_runs_and_no_other() {
     assert_eq!(chain.cert_chain[1], mesh.running().root_pem());
     for (case, wanted) in [
         ("a pod of another node", "spiffe://cluster.local/ns/shop/sa/store"),
+        ("a workload entry, which is on no node", "spiffe://cluster.local/ns/shop/sa/vm"),
         ("nobody", "spiffe://cluster.local/ns/shop/sa/nobody"),
         ("another trust domain", "spiffe://cluster.local.evil/ns/shop/sa/web"),
         ("escaped slash", "spiffe://cluster.local/ns/shop%2fsa%2fx/sa/web"),

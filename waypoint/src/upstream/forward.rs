@@ -11,6 +11,7 @@ mod tries;
 use std::sync::Arc;
 use std::time::Instant;
 
+use hbone::resolve::Resolver;
 use hbone::wire::workload::Workload;
 use http::Response;
 use hyper::body::Incoming;
@@ -19,6 +20,7 @@ pub use self::recorded::{Rest, recorded};
 use self::request::protocol;
 use self::tries::Tries;
 use super::pool::{Connections, Lease, SendError, Source};
+use super::resolve::settle;
 use crate::authorize::Permit;
 use crate::directory::balance::Endpoint;
 use crate::failure::Failure;
@@ -44,12 +46,18 @@ pub struct Answer {
 /// Sends requests on.
 pub struct Forwarder {
     connections: Connections,
+    resolver: Resolver,
 }
 
 impl Forwarder {
-    /// Sends on `connections`.
-    pub fn new(connections: Connections) -> Self {
-        Self { connections }
+    /// Sends on `connections`, and looks names up by `resolver`.
+    pub fn new(connections: Connections, resolver: Resolver) -> Self {
+        Self { connections, resolver }
+    }
+
+    /// Addresses of names.
+    pub fn resolver(&self) -> &Resolver {
+        &self.resolver
     }
 
     /// The connections.
@@ -95,7 +103,7 @@ impl Forwarder {
         own: Option<&Workload>,
     ) -> Result<Answer, Failure> {
         loop {
-            let endpoint = match tries.choose(exchange, own) {
+            let endpoint = match self.endpoint(exchange, tries, own).await {
                 Ok(endpoint) => endpoint,
                 // Those that there are have failed: that is the reason, not that there are none.
                 Err(none) => return Err(tries.last.take().unwrap_or(none)),
@@ -118,6 +126,19 @@ impl Forwarder {
                 Err(failure) => return Err(failure),
             }
         }
+    }
+
+    /// The next endpoint, by its address.
+    async fn endpoint(
+        &self,
+        exchange: &Exchange,
+        tries: &mut Tries,
+        own: Option<&Workload>,
+    ) -> Result<Endpoint, Failure> {
+        let chosen = tries.choose(exchange, own)?;
+        let source = &exchange.inbound.account.name;
+        let host = Some(exchange.head.host.as_str());
+        settle(&self.resolver, chosen, host, source, &tries.tried, tries.random).await
     }
 
     async fn once(

@@ -28,7 +28,7 @@ fn derived(labels: &str) -> Step {
 }
 
 fn body(derived: &Derived) -> Option<pb::address::Type> {
-    let body = address(derived)?.body.as_slice();
+    let body = addresses(derived).next()?.body.as_slice();
     pb::Address::decode(body).expect("decodes").r#type
 }
 
@@ -62,10 +62,10 @@ fn seen(step: &Step) -> Seen {
 fn in_force(of: &Step) -> impl Fn(&Dirty, &Derived) -> Option<InForce> + '_ {
     move |dirty, _| {
         let (_, derived) = of.iter().find(|(d, _)| d == dirty)?;
-        let body = address(derived).map(|resource| resource.body.clone()).unwrap_or_default();
+        let addresses = addresses(derived).map(|r| (r.name.clone(), r.body.clone().into()));
         let held = derived.resources.iter().filter(|resource| is_held(resource.family));
         let holders = held.map(|r| ((r.family, r.name.clone()), r.groups.clone())).collect();
-        Some(InForce { guards: derived.guards.clone(), address: body.into(), holders })
+        Some(InForce { guards: derived.guards.clone(), addresses: addresses.collect(), holders })
     }
 }
 

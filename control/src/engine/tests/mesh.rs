@@ -35,7 +35,7 @@ impl Mesh {
         let (tables, board) = (Tables::default(), Board::default());
         let world = Arc::new(RwLock::new(World::new(site)));
         let engine = Engine::new(world.clone(), tables.clone(), board.clone(), deployer);
-        let context = Context { mesh_config: Key::new("istio-system", "istio") };
+        let context = Context { mesh_config: Key::new("istio-system", "istio"), has_status: false };
         Self { files: Files::new(context), engine, tables, world, board }
     }
 

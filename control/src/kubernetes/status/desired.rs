@@ -5,6 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::conditions::merge;
+use super::given::{OnItsWay, written};
 use crate::api::gateway::{GrpcMatch, HttpMatch, ParentRef};
 use crate::kubernetes::observed::{Observed, Seen};
 use crate::kubernetes::waypoints::controller::serves;
@@ -14,6 +15,7 @@ use crate::model::object::{Key, Kind, ObjectRef};
 use crate::model::world::World;
 use crate::source::Problem;
 use crate::status::Condition;
+use crate::translate::entry::exhausted;
 use crate::translate::membership::hostname;
 use crate::translate::route::{self, Matches};
 use crate::translate::waypoint::{PORT, deployed_name};
@@ -23,6 +25,14 @@ const BOUND: &str = "istio.io/WaypointBound";
 const GATEWAY: [&str; 3] = ["Accepted", "Programmed", "ResolvedRefs"];
 const LISTENER: [&str; 4] = ["Accepted", "Conflicted", "Programmed", "ResolvedRefs"];
 const POLICY: [&str; 2] = ["ZtunnelAccepted", "WaypointAccepted"];
+const ENTRY: [&str; 6] = [
+    BOUND,
+    "istio.io/WaypointMissing",
+    brand::ENDPOINTS,
+    brand::HOSTS,
+    brand::ADDRESSES,
+    brand::ACCEPTED,
+];
 const ROUTE: [&str; 2] = ["Accepted", "ResolvedRefs"];
 
 /// Who judges: the model, and what became of it.
@@ -37,6 +47,8 @@ pub struct Judge<'a> {
     pub istio_class: bool,
     /// What is wrong with objects as they are written.
     pub problems: &'a [Problem],
+    /// Addresses that were given and are not heard of yet.
+    pub given: &'a OnItsWay,
 }
 
 impl Judge<'_> {
@@ -86,6 +98,13 @@ impl Judge<'_> {
                 }
                 Some(json!({"conditions": merge(found, &bound, &[BOUND], None, now)}))
             }
+            Kind::ServiceEntry => Some(self.service_entry(&key, seen, conditions, now)),
+            Kind::WorkloadEntry => {
+                let conditions = self.refused(name, brand::ACCEPTED, conditions);
+                let owned = [BOUND, brand::ACCEPTED];
+                let merged = merge(found, &conditions, &owned, seen.generation, now);
+                Some(json!({"conditions": merged}))
+            }
             Kind::Node
             | Kind::Pod
             | Kind::ServiceAccount
@@ -93,6 +112,37 @@ impl Judge<'_> {
             | Kind::ReferenceGrant
             | Kind::MeshConfig => None,
         }
+    }
+
+    /// Conditions, and the addresses of its hosts. What is not in force keeps those that it has.
+    fn service_entry(
+        &self,
+        key: &Key,
+        seen: &Seen,
+        conditions: Vec<Condition>,
+        now: Timestamp,
+    ) -> Value {
+        let name = ObjectRef::new(Kind::ServiceEntry, &key.namespace, &key.name);
+        let mut conditions = self.refused(&name, brand::ACCEPTED, conditions);
+        let in_force = !conditions.iter().any(|c| c.kind == brand::ACCEPTED);
+        let entry = self.world.entry(key).filter(|_| in_force);
+        let given = entry.map(|entry| self.given.allot(self.world, entry));
+        if let Some((_, without)) = &given {
+            // That they are about to come is true no longer.
+            conditions.retain(|c| c.kind != brand::ADDRESSES);
+            let without: Vec<&str> = without.iter().map(String::as_str).collect();
+            conditions.extend((!without.is_empty()).then(|| exhausted(&without)));
+        }
+        let found = &seen.value["status"]["conditions"];
+        let mut status =
+            json!({"conditions": merge(found, &conditions, &ENTRY, seen.generation, now)});
+        if let Some((given, _)) = given {
+            status["addresses"] = written(&given);
+        }
+        if let Some(generation) = seen.generation {
+            status["observedGeneration"] = generation.into();
+        }
+        status
     }
 
     /// Conditions of an object of which a part is not understood: another version of it or a

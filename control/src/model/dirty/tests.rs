@@ -43,6 +43,39 @@ apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: {name: everywhere, namespace: istio-system}
 spec: {selector: {matchLabels: {app: x}}, rules: [{}]}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: e, namespace: out}
+spec:
+  hosts: [a.example.com, local.out.svc.cluster.local]
+  ports: [{number: 80, name: http}]
+  resolution: STATIC
+  workloadSelector: {labels: {app: v}}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: twin, namespace: else}
+spec:
+  hosts: [a.example.com]
+  ports: [{number: 80, name: http}]
+  resolution: STATIC
+  endpoints: [{address: 192.0.2.1, labels: {app: v}}]
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: v, namespace: out}
+spec: {address: 192.0.2.2, labels: {app: v}}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: p, namespace: out}
+spec: {selector: {matchLabels: {app: v}}, rules: [{}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: p, namespace: else}
+spec: {selector: {matchLabels: {app: v}}, rules: [{}]}
 ";
 
 /// What an object makes dirty, as words.
@@ -100,6 +133,53 @@ fn an_object_makes_dirty_what_depends_on_it_and_nothing_else() {
             "everywhere",
             vec!["Pod(bank/far)", "Pod(shop/a)", "Policy(istio-system/everywhere)"],
         ),
+        (
+            "an entry, its hosts in every namespace and who serves it",
+            Kind::ServiceEntry,
+            "out",
+            "e",
+            vec![
+                "Entry(else/twin)",
+                "Entry(out/e)",
+                "Host(else/a.example.com)",
+                "Host(out/a.example.com)",
+                "Host(out/local.out.svc.cluster.local)",
+                "WorkloadEntry(out/v)",
+            ],
+        ),
+        (
+            "a workload entry and who chooses it",
+            Kind::WorkloadEntry,
+            "out",
+            "v",
+            vec!["Entry(out/e)", "WorkloadEntry(out/v)"],
+        ),
+        (
+            "a service and the entry of its host",
+            Kind::Service,
+            "out",
+            "local",
+            vec![
+                "Service(out/local)",
+                "Entry(out/e)",
+                "Host(out/local.out.svc.cluster.local)",
+                "WorkloadEntry(out/v)",
+            ],
+        ),
+        (
+            "a policy and the workload entries that it chooses",
+            Kind::AuthorizationPolicy,
+            "out",
+            "p",
+            vec!["Policy(out/p)", "WorkloadEntry(out/v)"],
+        ),
+        (
+            "a policy and the endpoints that it chooses",
+            Kind::AuthorizationPolicy,
+            "else",
+            "p",
+            vec!["Policy(else/p)", "Entry(else/twin)"],
+        ),
         ("a route", Kind::HTTPRoute, "shop", "r", vec!["Route(shop/r)"]),
         ("a route of gRPC", Kind::GRPCRoute, "shop", "r", vec!["GrpcRoute(shop/r)"]),
         ("a Gateway", Kind::Gateway, "shop", "gate", vec!["Gateway(shop/gate)"]),
@@ -122,6 +202,9 @@ fn the_mesh_configuration_is_in_everything() {
         "Policy(shop/chosen)",
         "Providers",
         "Strict",
+        "Entry(out/e)",
+        "Host(out/a.example.com)",
+        "WorkloadEntry(out/v)",
     ] {
         assert!(all.iter().any(|word| word == part), "{part} is not in {all:?}");
     }

@@ -2,7 +2,7 @@ use super::*;
 use crate::model::object::{Action, Key, Kind};
 
 fn files() -> Files {
-    Files::new(Context { mesh_config: Key::new("istio-system", "istio") })
+    Files::new(Context { mesh_config: Key::new("istio-system", "istio"), has_status: false })
 }
 
 fn namespace(name: &str, label: &str) -> String {

@@ -25,9 +25,10 @@ const fn of(kind: Kind, group: &'static str, name: &'static str, plural: &'stati
 
 const GATEWAY: &str = "gateway.networking.k8s.io";
 const SECURITY: &str = "security.istio.io";
+const NETWORKING: &str = "networking.istio.io";
 
 /// All of them.
-pub(crate) const ALL: [Watched; 14] = [
+pub(crate) const ALL: [Watched; 16] = [
     of(Kind::Namespace, "", "Namespace", "namespaces"),
     of(Kind::Node, "", "Node", "nodes"),
     of(Kind::Pod, "", "Pod", "pods"),
@@ -45,6 +46,8 @@ pub(crate) const ALL: [Watched; 14] = [
     of(Kind::GRPCRoute, GATEWAY, "GRPCRoute", "grpcroutes"),
     of(Kind::AuthorizationPolicy, SECURITY, "AuthorizationPolicy", "authorizationpolicies"),
     of(Kind::PeerAuthentication, SECURITY, "PeerAuthentication", "peerauthentications"),
+    of(Kind::ServiceEntry, NETWORKING, "ServiceEntry", "serviceentries"),
+    of(Kind::WorkloadEntry, NETWORKING, "WorkloadEntry", "workloadentries"),
     of(Kind::MeshConfig, "", "ConfigMap", "configmaps"),
 ];
 
@@ -72,9 +75,10 @@ impl Watched {
             .then(|| format!("metadata.name={},metadata.namespace={}", key.name, key.namespace))
     }
 
-    /// Whether its status is a part of the desired state: where pods run and how they are.
+    /// Whether its status is a part of the desired state: where pods run and how they are, and
+    /// the addresses that hosts were given.
     pub(super) fn has_status_of_use(self) -> bool {
-        self.group.is_empty()
+        self.group.is_empty() || self.kind == Kind::ServiceEntry
     }
 
     /// Whether the API server itself checks its fields.

@@ -207,3 +207,28 @@ fn what_is_not_served_is_said() {
     let conditions = conditions(&yaml);
     assert_eq!(of(&conditions, "Accepted").reason, "UnsupportedValue", "an HTTPRoute's too");
 }
+
+#[test]
+fn a_parent_outside_the_cluster_is_there_or_the_reason_says_what_to_write() {
+    let entry = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: api, namespace: shop}\nspec: {hosts: [a.b], ports: [{number: 80, name: http}], resolution: DNS}\n---\n";
+    for (case, parent, status, message) in [
+        ("there", "group: networking.istio.io, kind: ServiceEntry, name: api", true, ""),
+        (
+            "not there",
+            "group: networking.istio.io, kind: ServiceEntry, name: gone",
+            false,
+            "spec.parentRefs[0] names shop/gone, which is not there",
+        ),
+        (
+            "no group",
+            "kind: ServiceEntry, name: api",
+            false,
+            "spec.parentRefs[0].group is \"\"; write networking.istio.io",
+        ),
+    ] {
+        let yaml = entry.to_owned() + &route(parent, "name: store, port: 80");
+        let conditions = conditions(&yaml);
+        let accepted = of(&conditions, "Accepted");
+        assert_eq!((accepted.status, accepted.message.as_str()), (status, message), "{case}");
+    }
+}

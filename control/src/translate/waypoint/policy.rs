@@ -5,14 +5,13 @@ use std::collections::BTreeSet;
 use hbone::wire::pb::ambit::waypoint::v1 as pb;
 use prost::Message;
 
-use super::{Binding, group, is_waypoint, of_service};
+use super::{Binding, group, is_waypoint, offer};
 use crate::api::security::{Condition as When, Operation, Source};
 use crate::model::object::{
     Action, AuthorizationPolicy, Key, Kind, ObjectRef, ReadRule, Rule, TargetRef,
 };
 use crate::model::world::World;
 use crate::status::Condition;
-use crate::translate::membership::hostname;
 use crate::translate::{Derived, Family, Resource};
 
 /// Adds the policy `key` for the waypoints that it selects, and its condition.
@@ -26,7 +25,7 @@ pub fn add(world: &World, key: &Key, derived: &mut Derived) {
     for (index, target) in policy.targets.iter().enumerate() {
         match self::target(world, key, target, derived) {
             Ok((target, waypoints)) => {
-                targets.push(target);
+                targets.extend(target);
                 groups.extend(waypoints);
             }
             Err(problem) => problems.push(format!("spec.targetRefs[{index}] {problem}")),
@@ -88,9 +87,9 @@ fn condition(key: &Key, targets: &[pb::PolicyTarget], problems: &[String], deriv
     }
 }
 
-type Targeted = (pb::PolicyTarget, Vec<String>);
+type Targeted = (Vec<pb::PolicyTarget>, BTreeSet<String>);
 
-/// A target and the groups of its waypoints.
+/// A target, of a ServiceEntry one for each host, and the groups of its waypoints.
 fn target(
     world: &World,
     policy: &Key,
@@ -114,27 +113,21 @@ fn target(
                 return Err(format!("names Gateway {key}, which is no waypoint"));
             }
             let kind = pb::policy_target::Kind::Gateway(super::object("Gateway", &key));
-            Ok((pb::PolicyTarget { kind: Some(kind) }, vec![group(world, &key)]))
+            Ok((vec![pb::PolicyTarget { kind: Some(kind) }], [group(world, &key)].into()))
         }
-        "Service" => {
-            derived.looked_at.insert(ObjectRef::new(Kind::Service, &key.namespace, &key.name));
-            let service = world
-                .service(&key)
-                .ok_or_else(|| format!("names Service {key}, which is not there"))?;
-            let binding = of_service(world, service, &mut derived.looked_at);
-            let Binding::Bound(bound) = binding else {
-                return Err(format!("names Service {key}, which uses no waypoint"));
+        "Service" | "ServiceEntry" => {
+            let offer = offer(world, &target.group, &target.kind, &key, derived)?;
+            let Binding::Bound(bound) = offer.binding(world, &mut derived.looked_at) else {
+                return Err(format!("names {} {key}, which uses no waypoint", target.kind));
             };
-            let canary = bound.canary.iter().map(|(gateway, _)| gateway);
-            let groups = std::iter::once(&bound.primary).chain(canary).map(|g| group(world, g));
-            let service = pb::ServiceRef {
-                namespace: key.namespace.clone(),
-                hostname: hostname(world, &key),
+            let target = |service| {
+                let kind = pb::policy_target::Kind::Service(service);
+                pb::PolicyTarget { kind: Some(kind) }
             };
-            let kind = pb::policy_target::Kind::Service(service);
-            Ok((pb::PolicyTarget { kind: Some(kind) }, groups.collect()))
+            let services = super::services(world, offer).into_iter().map(target);
+            Ok((services.collect(), super::groups(world, &bound)))
         }
-        other => Err(format!("has kind {other:?}; write Service or Gateway")),
+        other => Err(format!("has kind {other:?}; write Service, ServiceEntry or Gateway")),
     }
 }
 

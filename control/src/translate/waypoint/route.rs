@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use hbone::wire::pb::ambit::waypoint::v1 as pb;
 use prost::Message;
 
-use super::{Binding, duration, filter, group, is_waypoint, of_service};
+use super::{Binding, duration, filter, group, is_waypoint, offer};
 use crate::api::gateway::{
     BackendRef, GrpcMatch, GrpcMethodMatch, HttpFilter, HttpMatch, ParentRef, PathMatch, Retry,
     Route, RouteRule, ValueMatch,
@@ -34,7 +34,7 @@ pub fn add<M: Matches + Compared>(world: &World, key: &Key, derived: &mut Derive
     let mut parents = Vec::new();
     for parent in &route.spec.parent_refs {
         if let Some((parent, waypoints)) = self::parent(world, key, parent, derived) {
-            parents.push(parent);
+            parents.extend(parent);
             groups.extend(waypoints);
         }
     }
@@ -81,34 +81,33 @@ fn created<M>(route: &Route<M>) -> i64 {
     time.map_or(0, |time| time.unix_timestamp().saturating_mul(1000))
 }
 
-/// A parent and the groups of its waypoints. A route in another namespace than its service's is
-/// a consumer's (GEP-1426): it concerns what that namespace sends and nothing else.
+/// A parent, of a ServiceEntry one for each host, and the groups of its waypoints. A route in
+/// another namespace than its service's is a consumer's (GEP-1426): it concerns what that
+/// namespace sends and nothing else.
 fn parent(
     world: &World,
     route: &Key,
     parent: &ParentRef,
     derived: &mut Derived,
-) -> Option<(pb::Parent, Vec<String>)> {
+) -> Option<(Vec<pb::Parent>, BTreeSet<String>)> {
     let key = Key::new(parent.namespace.as_deref().unwrap_or(&route.namespace), &parent.name);
     let port = u32::from(parent.port.unwrap_or(0));
     let consumer = key.namespace != route.namespace;
     match parent.kind.as_deref().unwrap_or("Gateway") {
-        "Service" => {
-            derived.looked_at.insert(ObjectRef::new(Kind::Service, &key.namespace, &key.name));
-            let service = world.service(&key)?;
-            let Binding::Bound(bound) = of_service(world, service, &mut derived.looked_at) else {
+        kind @ ("Service" | "ServiceEntry") => {
+            let group = parent.group.as_deref().unwrap_or_default();
+            let offer = offer(world, group, kind, &key, derived).ok()?;
+            let Binding::Bound(bound) = offer.binding(world, &mut derived.looked_at) else {
                 return None;
             };
-            let canary = bound.canary.iter().map(|(gateway, _)| gateway);
-            let groups =
-                std::iter::once(&bound.primary).chain(canary).map(|g| group(world, g)).collect();
-            let service = pb::ServiceRef {
-                namespace: key.namespace.clone(),
-                hostname: hostname(world, &key),
-            };
             let consumer_namespace = if consumer { route.namespace.clone() } else { String::new() };
-            let target = Some(pb::parent::Target::Service(service));
-            Some((pb::Parent { target, port, consumer_namespace }, groups))
+            let parent = |service| pb::Parent {
+                target: Some(pb::parent::Target::Service(service)),
+                port,
+                consumer_namespace: consumer_namespace.clone(),
+            };
+            let services = super::services(world, offer).into_iter().map(parent);
+            Some((services.collect(), super::groups(world, &bound)))
         }
         "Gateway" if !consumer => {
             derived.looked_at.insert(ObjectRef::new(Kind::Gateway, &key.namespace, &key.name));
@@ -119,7 +118,7 @@ fn parent(
             // The port of a Gateway parent is its listener's, not a service's.
             let target = pb::parent::Target::Gateway(super::object("Gateway", &key));
             let parent = pb::Parent { target: Some(target), ..pb::Parent::default() };
-            Some((parent, vec![group(world, &key)]))
+            Some((vec![parent], [group(world, &key)].into()))
         }
         _ => None,
     }

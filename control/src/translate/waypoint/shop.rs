@@ -1,4 +1,5 @@
-//! What tests of waypoints begin with: a Gateway, a Service behind it, and one that is not.
+//! What tests of waypoints begin with: a Gateway, a Service and a ServiceEntry behind
+//! it, and one of each that are not.
 
 pub(super) const SHOP: &str = "
 apiVersion: gateway.networking.k8s.io/v1
@@ -15,5 +16,15 @@ apiVersion: v1
 kind: Service
 metadata: {name: plain, namespace: shop}
 spec: {selector: {app: plain}, ports: [{port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: api, namespace: shop, labels: {istio.io/use-waypoint: wp}}
+spec: {hosts: [a.example.com, b.example.com], ports: [{number: 80, name: http}], resolution: DNS}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: loose, namespace: shop}
+spec: {hosts: [c.example.com], ports: [{number: 80, name: http}], resolution: DNS}
 ---
 ";

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hbone::wire::workload::Workload;
+use hbone::wire::workload::{Mode, Workload};
 use http::Request;
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -29,12 +29,12 @@ pub(super) struct Tries {
     body: Option<Body>,
     /// A body that may be sent again.
     replay: Option<Bytes>,
-    tried: Vec<SocketAddr>,
+    pub(super) tried: Vec<SocketAddr>,
     /// How the last of them failed.
     pub(super) last: Option<Failure>,
     retries: u32,
     retry: Option<crate::config::route::Retry>,
-    random: u64,
+    pub(super) random: u64,
     idempotent: bool,
     /// What of the body is under way; severed unless an answer has come.
     pub(super) under_way: Option<Upload>,
@@ -86,11 +86,19 @@ impl Tries {
         &mut self,
         exchange: &Exchange,
         own: Option<&Workload>,
-    ) -> Result<Endpoint, Failure> {
+    ) -> Result<Chosen, Failure> {
         self.random = self.random.rotate_left(17).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let directory = &exchange.world.directory;
         let none = |service: String, port| Failure::NoEndpoint { service, port };
         match (&exchange.destination, &exchange.target) {
+            (Some(Destination::Service(service, port)), target)
+                if service.load_balancing.mode == Mode::Passthrough =>
+            {
+                let dialled = Endpoint::dialled(service, target);
+                let fresh = |e: &Endpoint| !self.tried.contains(&e.address) || self.retries > 0;
+                let chosen = dialled.filter(fresh).map(Chosen::Endpoint);
+                chosen.ok_or_else(|| none(service.key.to_string(), *port))
+            }
             (Some(Destination::Service(service, port)), _) => {
                 let chosen =
                     balance::choose(directory, service, *port, own, &self.tried, self.random);
@@ -103,7 +111,7 @@ impl Tries {
                 if self.tried.contains(address) && self.retries == 0 {
                     return Err(none(workload.name.to_string(), address.port()));
                 }
-                Ok(Endpoint::direct(workload, *address))
+                Ok(Chosen::Endpoint(Endpoint::direct(workload, *address)))
             }
             (None | Some(Destination::Addressed), _) => {
                 Err(none("of the request".to_owned(), exchange.target.address().port()))

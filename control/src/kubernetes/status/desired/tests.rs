@@ -82,6 +82,7 @@ impl Bench {
             outcomes: &self.outcomes,
             istio_class: false,
             problems: &self.problems,
+            given: &OnItsWay::default(),
         };
         judge.status(&ObjectRef::new(kind, "shop", name), seen, said.to_vec())
     }
@@ -214,4 +215,56 @@ fn services_and_namespaces_say_whether_they_are_bound_and_nothing_else() {
         let status = bench.status(kind, "store", &plain, &[]).expect("ours");
         assert_eq!(status["conditions"], json!([]), "{kind:?}");
     }
+}
+
+#[test]
+fn an_entry_gets_addresses_and_says_how_it_stands() {
+    let text = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: api, namespace: shop}
+spec: {hosts: [api.example.com], ports: [{number: 80, name: http}], resolution: DNS}
+";
+    let mut bench = Bench { world: world(text), ..Bench::new() };
+    let new = seen(json!({"metadata": {}, "status": {}}));
+    let pending = Condition::new(brand::ADDRESSES, false, "Pending", "soon");
+    let bound = Condition::new(BOUND, true, "WaypointAccepted", "");
+    let said = [bound, pending];
+    let status = bench.status(Kind::ServiceEntry, "api", &new, &said).expect("ours");
+    let [v4, v6] = status["addresses"].as_array().expect("addresses").as_slice() else {
+        panic!("two: {status}")
+    };
+    assert_eq!((&v4["host"], &v6["host"]), (&json!("api.example.com"), &json!("api.example.com")));
+    assert!(v4["value"].as_str().is_some_and(|ip| ip.starts_with("240.240.")), "{v4}");
+    assert_eq!(condition(&status["conditions"], BOUND)["observedGeneration"], 3);
+    assert_eq!(condition(&status["conditions"], brand::ADDRESSES), &Value::Null, "given now");
+    assert_eq!(status["observedGeneration"], 3);
+
+    // What is not understood keeps what its last good version has, and says why.
+    bench.problems.push(Problem {
+        object: "ServiceEntry shop/api".to_owned(),
+        field: "spec.hosts".to_owned(),
+        message: "names no host".to_owned(),
+        refused: true,
+        ..Problem::default()
+    });
+    let status = bench.status(Kind::ServiceEntry, "api", &new, &[]).expect("ours");
+    assert!(status.get("addresses").is_none(), "{status}");
+    let accepted = condition(&status["conditions"], brand::ACCEPTED);
+    assert_eq!(accepted["status"], "False");
+    assert!(accepted["message"].as_str().is_some_and(|m| m.contains("names no host")));
+}
+
+#[test]
+fn an_entry_that_opts_out_gives_its_addresses_back() {
+    let text = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: api, namespace: shop, labels: {networking.istio.io/enable-autoallocate-ip: 'false'}}
+spec: {hosts: [api.example.com], ports: [{number: 80, name: http}], resolution: DNS}
+";
+    let bench = Bench { world: world(text), ..Bench::new() };
+    let had = seen(json!({"metadata": {}, "status": {"addresses": [{"value": "240.240.0.1"}]}}));
+    let status = bench.status(Kind::ServiceEntry, "api", &had, &[]).expect("ours");
+    assert_eq!(status["addresses"], json!([]));
 }

@@ -26,8 +26,10 @@ fn name(name: &str) -> ObjectRef {
 
 /// Everything was listed and found empty.
 fn empty() -> Held {
-    let mut held =
-        Held::new(Context { mesh_config: Key::new("istio-system", "istio") }, Observed::default());
+    let mut held = Held::new(
+        Context { mesh_config: Key::new("istio-system", "istio"), has_status: true },
+        Observed::default(),
+    );
     assert!(held.update().is_none());
     for watched in ALL {
         held.list_begins(watched);
@@ -47,8 +49,10 @@ fn changed(held: &mut Held) -> Vec<String> {
 
 #[test]
 fn nothing_is_told_before_every_kind_is_known() {
-    let mut held =
-        Held::new(Context { mesh_config: Key::new("istio-system", "istio") }, Observed::default());
+    let mut held = Held::new(
+        Context { mesh_config: Key::new("istio-system", "istio"), has_status: true },
+        Observed::default(),
+    );
     let (last, others) = ALL.split_last().expect("kinds");
     for watched in others {
         held.list_begins(*watched);

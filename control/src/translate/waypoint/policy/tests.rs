@@ -20,18 +20,30 @@ fn policy(spec: &str) -> (Option<pb::Policy>, Vec<String>, Option<Condition>) {
 #[test]
 fn a_policy_reaches_the_waypoints_of_its_targets() {
     let service = |name: &str| format!("{{group: '', kind: Service, name: {name}}}");
+    let entry =
+        |group: &str, name: &str| format!("{{group: {group}, kind: ServiceEntry, name: {name}}}");
     let gateway = "{group: gateway.networking.k8s.io, kind: Gateway, name: wp}";
     for (case, targets, sent, reason, message) in [
         ("a bound service", service("store"), 1, "Accepted", ""),
         ("the Gateway", gateway.to_owned(), 1, "Accepted", ""),
         ("a service without waypoint", service("plain"), 0, "Invalid", "uses no waypoint"),
         ("a missing service", service("gone"), 0, "Invalid", "is not there"),
+        ("a bound entry, each host", entry("networking.istio.io", "api"), 2, "Accepted", ""),
+        (
+            "an entry without waypoint",
+            entry("networking.istio.io", "loose"),
+            0,
+            "Invalid",
+            "names ServiceEntry shop/loose, which uses no waypoint",
+        ),
+        ("a missing entry", entry("networking.istio.io", "gone"), 0, "Invalid", "is not there"),
+        ("an entry of no group", entry("''", "api"), 0, "Invalid", "write networking.istio.io"),
         (
             "another kind",
             "{kind: Pod, name: p}".to_owned(),
             0,
             "Invalid",
-            "write Service or Gateway",
+            "write Service, ServiceEntry or Gateway",
         ),
         (
             "another namespace",

@@ -46,6 +46,17 @@ fn a_route_reaches_the_waypoints_of_its_parents() {
             "{kind: Service, name: plain}, {kind: Service, name: store}",
             Some((1, vec!["shop/wp"])),
         ),
+        (
+            "a bound entry, each host",
+            "{group: networking.istio.io, kind: ServiceEntry, name: api}",
+            Some((2, vec!["shop/wp"])),
+        ),
+        ("an entry of no group", "{kind: ServiceEntry, name: api}", None),
+        (
+            "an entry without waypoint",
+            "{group: networking.istio.io, kind: ServiceEntry, name: loose}",
+            None,
+        ),
         ("a missing one", "{kind: Service, name: gone}", None),
         ("another's service", "{kind: Service, name: pay, namespace: bank}", None),
     ] {

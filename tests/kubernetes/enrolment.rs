@@ -88,6 +88,19 @@ spec:
   rules: [{from: [{source: {principals: [cluster.local/ns/shop/sa/default]}}]}]
 ";
 
+/// What runs outside, bound to a waypoint that is not there: there is something to say of both.
+const OUTSIDE: &str = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: api, namespace: shop, labels: {istio.io/use-waypoint: nobody}}
+spec: {hosts: [api.example.com], ports: [{number: 443, name: tls, protocol: TLS}], resolution: DNS}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: vm, namespace: shop, labels: {istio.io/use-waypoint: nobody}}
+spec: {address: 192.0.2.9}
+";
+
 struct Shop<'a>(&'a Cluster);
 
 impl Shop<'_> {
@@ -322,6 +335,18 @@ testbed::scenario! {
         eventually("only TLS is on the wire", SOON, tunnelled).await?;
         shop.is_undisturbed()?;
         assert!(shop.serves(STRANGER, "http://server.shop/"), "PERMISSIVE");
+
+        say("what runs outside");
+        cluster.kubectl().apply(OUTSIDE)?;
+        let status = |kind: &str, name: &str| {
+            let object = cluster.kubectl().get(&[kind, name, "-n", "shop"]);
+            object.unwrap_or_default()["status"].to_string()
+        };
+        let told = async || {
+            status("serviceentry", "api").contains("240.240.")
+                && status("workloadentry", "vm").contains("WaypointIsNotReady")
+        };
+        eventually("both are told how they stand", SOON, told).await?;
 
         say("policies");
         cluster.kubectl().apply(STRICT)?;

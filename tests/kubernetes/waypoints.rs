@@ -59,6 +59,12 @@ spec:
       schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
 ";
 
+/// The definitions of what runs outside the cluster, as they are installed.
+const OUTSIDE: [&str; 2] = [
+    include_str!("../manifests/definitions/service-entry.yaml"),
+    include_str!("../manifests/definitions/workload-entry.yaml"),
+];
+
 /// `ambit control` beside the cluster, killed with the value.
 struct Control(Child);
 
@@ -340,8 +346,43 @@ spec: {{action: {action}, rules: [{{to: [{{operation: {{paths: [/a]}}}}]}}]}}
         let events = lab.run(&["get", "events.events.k8s.io", "-n", "shop", "-o", "jsonpath={.items[*].note}"])?;
         assert!(events.contains("write ALLOW, DENY, AUDIT or CUSTOM"), "{events}");
 
+        // Hosts get addresses, each its own, and keep them; what contradicts itself changes nothing.
+        for definition in OUTSIDE {
+            lab.apply(definition)?;
+        }
+        let entry = |name: &str, spec: &str| format!("
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: {name}, namespace: shop, labels: {{istio.io/use-waypoint: nobody}}}}
+spec: {{hosts: [{name}.example.com], ports: [{{number: 443, name: tls, protocol: TLS}}], {spec}}}
+");
+        lab.until("the definition is in force", async || lab.apply(&entry("api", "resolution: DNS")).is_ok()).await?;
+        lab.apply(&entry("db", "resolution: DNS"))?;
+        let given = |name: &str| lab.get("serviceentry", name)["status"]["addresses"].clone();
+        let both = |name: &str| given(name).as_array().is_some_and(|all| all.len() == 2);
+        lab.until("addresses are given", async || both("api") && both("db")).await?;
+        let (api, db) = (given("api"), given("db"));
+        assert!(api[0]["value"].as_str().is_some_and(|ip| ip.starts_with("240.240.")), "{api}");
+        assert_eq!(api[0]["host"], "api.example.com");
+        assert_ne!(api[0]["value"], db[0]["value"]);
+        let bound = lab.says("serviceentry", "api", "istio.io/WaypointBound", "WaypointIsNotReady").await?;
+        assert_eq!(bound["observedGeneration"], 1, "{bound}");
+        lab.apply(&entry("api", "resolution: STATIC"))?;
+        let refused = lab.says("serviceentry", "api", "ambit.dev/Accepted", "UnsupportedValue").await?;
+        assert!(refused["message"].as_str().is_some_and(|m| m.contains("there are no endpoints")), "{refused}");
+        assert_eq!(given("api"), api);
+        lab.apply(&entry("api", "resolution: DNS, addresses: [192.0.2.1]"))?;
+        lab.until("its author wrote one", async || given("api").as_array().is_none_or(Vec::is_empty)).await?;
+        lab.apply("
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: vm, namespace: shop, labels: {istio.io/use-waypoint: nobody}}
+spec: {address: 192.0.2.9}
+")?;
+        lab.says("workloadentry", "vm", "istio.io/WaypointBound", "WaypointIsNotReady").await?;
+
         // Nothing changes, so nothing is written.
-        let versions = || lab.run(&["get", "gateway,httproute,service,authorizationpolicy,namespace", "-A", "-o", "jsonpath={range .items[*]}{.kind}/{.metadata.name}={.metadata.resourceVersion} {end}"]);
+        let versions = || lab.run(&["get", "gateway,httproute,service,authorizationpolicy,serviceentry,workloadentry,namespace", "-A", "-o", "jsonpath={range .items[*]}{.kind}/{.metadata.name}={.metadata.resourceVersion} {end}"]);
         tokio::time::sleep(Duration::from_secs(2)).await;
         let before = versions()?;
         tokio::time::sleep(Duration::from_secs(5)).await;

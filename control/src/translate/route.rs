@@ -2,7 +2,7 @@
 
 use super::Derived;
 use super::backend::resolve;
-use super::waypoint::NETWORKING;
+use super::waypoint::offer::NETWORKING;
 use crate::api::gateway::{GrpcMatch, HttpMatch, ParentRef, Route};
 use crate::model::object::{Key, Kind, ObjectRef};
 use crate::model::world::World;

@@ -7,6 +7,7 @@
 mod duration;
 mod filter;
 pub mod gateway;
+pub(super) mod offer;
 pub mod policy;
 pub mod provider;
 pub mod route;
@@ -20,8 +21,7 @@ use hbone::wire::pb::ambit::waypoint::v1 as pb;
 use hbone::wire::pb::istio::workload::gateway_address::Destination;
 use hbone::wire::pb::istio::workload::{GatewayAddress, NamespacedHostname, WeightedWaypoint};
 
-use super::Derived;
-use super::membership::{Offer, hostname};
+use super::membership::hostname;
 use crate::api::gateway::{Gateway, Listener};
 use crate::model::entry::{ServiceEntry, Visibility, WorkloadEntry};
 use crate::model::object::{Key, Kind, Meta, Namespace, ObjectRef, Pod, Service, boolean};
@@ -323,50 +323,6 @@ pub fn principal(world: &World, gateway: &Key) -> String {
 /// `namespace/account`.
 pub fn group(world: &World, gateway: &Key) -> String {
     format!("{}/{}", gateway.namespace, account(world, gateway))
-}
-
-/// The API group of ServiceEntries.
-pub(super) const NETWORKING: &str = "networking.istio.io";
-
-/// What a reference of a policy or route with `group` and `kind` names.
-///
-/// # Errors
-/// What is wrong with it, to follow the name of its field.
-fn offer<'a>(
-    world: &'a World,
-    group: &str,
-    kind: &str,
-    key: &Key,
-    derived: &mut Derived,
-) -> Result<Offer<'a>, String> {
-    let missing = || format!("names {kind} {key}, which is not there");
-    if kind == "ServiceEntry" {
-        if group != NETWORKING {
-            return Err(format!("has group {group:?}; for a ServiceEntry write {NETWORKING}"));
-        }
-        derived.looked_at.insert(ObjectRef::new(Kind::ServiceEntry, &key.namespace, &key.name));
-        return world.entry(key).map(Offer::Entry).ok_or_else(missing);
-    }
-    derived.looked_at.insert(ObjectRef::new(Kind::Service, &key.namespace, &key.name));
-    world.service(key).map(Offer::Service).ok_or_else(missing)
-}
-
-/// The services of an offer, by which waypoints know them: of a ServiceEntry every host's, also
-/// where another object of its namespace has the host.
-fn services(world: &World, offer: Offer<'_>) -> Vec<pb::ServiceRef> {
-    let namespace = &offer.meta().key.namespace;
-    let hosts = match offer {
-        Offer::Service(service) => vec![hostname(world, &service.meta.key)],
-        Offer::Entry(entry) => entry.hosts.clone(),
-    };
-    let service = |hostname| pb::ServiceRef { namespace: namespace.clone(), hostname };
-    hosts.into_iter().map(service).collect()
-}
-
-/// The groups of the waypoints of a binding.
-fn groups(world: &World, bound: &Bound) -> BTreeSet<String> {
-    let canary = bound.canary.iter().map(|(gateway, _)| gateway);
-    std::iter::once(&bound.primary).chain(canary).map(|g| group(world, g)).collect()
 }
 
 fn object(kind: &str, key: &Key) -> pb::ObjectRef {

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use hbone::wire::pb::ambit::waypoint::v1 as pb;
 use prost::Message;
 
-use super::{Binding, group, is_waypoint, offer};
+use super::offer::{groups, offer, services};
+use super::{Binding, group, is_waypoint};
 use crate::api::security::{Condition as When, Operation, Source};
 use crate::model::object::{
     Action, AuthorizationPolicy, Key, Kind, ObjectRef, ReadRule, Rule, TargetRef,
@@ -124,8 +125,8 @@ fn target(
                 let kind = pb::policy_target::Kind::Service(service);
                 pb::PolicyTarget { kind: Some(kind) }
             };
-            let services = super::services(world, offer).into_iter().map(target);
-            Ok((services.collect(), super::groups(world, &bound)))
+            let services = services(world, offer).into_iter().map(target);
+            Ok((services.collect(), groups(world, &bound)))
         }
         other => Err(format!("has kind {other:?}; write Service, ServiceEntry or Gateway")),
     }

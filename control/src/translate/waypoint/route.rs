@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use hbone::wire::pb::ambit::waypoint::v1 as pb;
 use prost::Message;
 
-use super::{Binding, duration, filter, group, is_waypoint, offer};
+use super::offer::{groups, offer, services};
+use super::{Binding, duration, filter, group, is_waypoint};
 use crate::api::gateway::{
     BackendRef, GrpcMatch, GrpcMethodMatch, HttpFilter, HttpMatch, ParentRef, PathMatch, Retry,
     Route, RouteRule, ValueMatch,
@@ -106,8 +107,8 @@ fn parent(
                 port,
                 consumer_namespace: consumer_namespace.clone(),
             };
-            let services = super::services(world, offer).into_iter().map(parent);
-            Some((services.collect(), super::groups(world, &bound)))
+            let services = services(world, offer).into_iter().map(parent);
+            Some((services.collect(), groups(world, &bound)))
         }
         "Gateway" if !consumer => {
             derived.looked_at.insert(ObjectRef::new(Kind::Gateway, &key.namespace, &key.name));

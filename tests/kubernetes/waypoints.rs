@@ -61,8 +61,8 @@ spec:
 
 /// The definitions of what runs outside the cluster, as they are installed.
 const OUTSIDE: [&str; 2] = [
-    include_str!("../manifests/definitions/service-entry.yaml"),
-    include_str!("../manifests/definitions/workload-entry.yaml"),
+    include_str!("../../manifests/definitions/service-entry.yaml"),
+    include_str!("../../manifests/definitions/workload-entry.yaml"),
 ];
 
 /// `ambit control` beside the cluster, killed with the value.

@@ -103,11 +103,16 @@ impl Forwarder {
         own: Option<&Workload>,
     ) -> Result<Answer, Failure> {
         loop {
-            let endpoint = match self.endpoint(exchange, tries, own).await {
-                Ok(endpoint) => endpoint,
-                // Those that there are have failed: that is the reason, not that there are none.
-                Err(none) => return Err(tries.last.take().unwrap_or(none)),
+            let endpoint = match tries.choose(exchange, own) {
+                Ok(chosen) => {
+                    let source = &exchange.inbound.account.name;
+                    let host = Some(exchange.head.host.as_str());
+                    settle(&self.resolver, chosen, host, source, &tries.tried, tries.random).await
+                }
+                Err(none) => Err(none),
             };
+            // Those that there are have failed: that is the reason, not that there are none.
+            let endpoint = endpoint.map_err(|none| tries.last.take().unwrap_or(none))?;
             exchange.record.attempt(&endpoint);
             let answer = self.once(exchange, permit, tries, &endpoint).await;
             match answer {
@@ -126,19 +131,6 @@ impl Forwarder {
                 Err(failure) => return Err(failure),
             }
         }
-    }
-
-    /// The next endpoint, by its address.
-    async fn endpoint(
-        &self,
-        exchange: &Exchange,
-        tries: &mut Tries,
-        own: Option<&Workload>,
-    ) -> Result<Endpoint, Failure> {
-        let chosen = tries.choose(exchange, own)?;
-        let source = &exchange.inbound.account.name;
-        let host = Some(exchange.head.host.as_str());
-        settle(&self.resolver, chosen, host, source, &tries.tried, tries.random).await
     }
 
     async fn once(

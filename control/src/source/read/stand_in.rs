@@ -3,7 +3,7 @@
 //! What is not understood makes the mesh stricter, never laxer. Of such an object only whom it
 //! concerns is read, part by part; what of that cannot be read counts as all that it could name.
 //! Every other kind needs no stand-in: without a Gateway its callers are refused, without a
-//! ReferenceGrant nothing is granted.
+//! ReferenceGrant nothing is granted, without an entry nobody is led to its endpoints.
 //!
 //! docs/wire.md, "Objects".
 
@@ -61,6 +61,8 @@ pub fn stand_in(value: &Value, context: &Context) -> Option<StandIn> {
         | Kind::GatewayClass
         | Kind::Gateway
         | Kind::ReferenceGrant
+        | Kind::ServiceEntry
+        | Kind::WorkloadEntry
         | Kind::MeshConfig => return None,
     };
     Some(StandIn { object, value, effect: format!("until it can be read, {effect}") })

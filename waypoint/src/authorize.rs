@@ -10,6 +10,8 @@ use crate::failure::Failure;
 use crate::http::head::Head;
 use crate::inbound::Inbound;
 use crate::pipeline::World;
+use crate::stage::jwt;
+use crate::token::Bearer;
 use hbone::wire::address::NamespacedHostname;
 
 /// Proof that policy lets a request pass; dialling the application takes one.
@@ -95,6 +97,8 @@ pub enum Permitted {
         head: Arc<Head>,
         /// Who was asked before.
         asked: Asked,
+        /// Whose token it carried.
+        bearer: Option<Arc<Bearer>>,
     },
 }
 
@@ -107,6 +111,9 @@ pub enum Revoked {
     /// A policy wants the word of an authorizer that was never asked.
     #[error("policy {0} asks an authorizer now that was not asked before")]
     Unasked(ObjectName),
+    /// What says which tokens are trusted is not understood now.
+    #[error("{0} is not understood now")]
+    Unreadable(ObjectName),
     /// No ALLOW policy allows it any longer, or its trust domain is trusted no longer.
     #[error("nothing allows it any longer")]
     NotAllowed,
@@ -116,7 +123,9 @@ pub enum Revoked {
 /// authorizer about, so a CUSTOM policy that matches refuses.
 pub fn connection(snapshot: &Snapshot, inbound: &Inbound) -> Result<Permit, Failure> {
     admitted(snapshot, inbound)?;
-    let (services, input) = (inbound.target.services(), inbound.policy_input(snapshot, None));
+    let services = inbound.target.services();
+    jwt::readable(snapshot, services)?;
+    let input = inbound.policy_input(snapshot, None, None);
     if let Some(policy) = custom(snapshot, services, &input).first() {
         return Err(Failure::AuthorizerFailed {
             provider: Arc::clone(&policy.provider),
@@ -129,7 +138,8 @@ pub fn connection(snapshot: &Snapshot, inbound: &Inbound) -> Result<Permit, Fail
 
 /// Whether what was permitted would be permitted in `world`. Authorizers are not asked again:
 /// their answers held for the request that they saw. What would need the word of one that was
-/// never asked is not permitted.
+/// never asked is not permitted. Nor are tokens verified again: they held when they came, but say
+/// nothing any longer once nobody names their issuer.
 ///
 /// # Errors
 /// What forbids it.
@@ -143,17 +153,22 @@ pub fn reconsider(world: &World, inbound: &Inbound, what: &Permitted) -> Result<
     let again = |gateway| world.directory.again(&inbound.target, gateway).ok();
     let now = gateway.and_then(|gateway| again(gateway));
     let services = now.as_ref().map_or(&inbound.target, |(target, _)| target).services();
-    let (asked_of, providers, judged) = match what {
-        Permitted::Bytes => (None, &[][..], None),
-        Permitted::Request { head, asked } => {
-            (Some(asked.head.view()), asked.providers.as_slice(), Some(head.view()))
+    if let Err(Failure::AuthenticationUnreadable { policy }) = jwt::readable(snapshot, services) {
+        return Err(Revoked::Unreadable(policy));
+    }
+    let (asked_of, providers, judged, bearer) = match what {
+        Permitted::Bytes => (None, &[][..], None, None),
+        Permitted::Request { head, asked, bearer } => {
+            let bearer = bearer.as_deref();
+            (Some(asked.head.view()), asked.providers.as_slice(), Some(head.view()), bearer)
         }
     };
-    let custom = custom(snapshot, services, &inbound.policy_input(snapshot, asked_of));
+    let custom = custom(snapshot, services, &inbound.policy_input(snapshot, asked_of, None));
     if let Some(policy) = custom.iter().find(|policy| !providers.contains(&policy.provider)) {
         return Err(Revoked::Unasked(policy.object.clone()));
     }
-    match authorize(snapshot, services, &inbound.policy_input(snapshot, judged)) {
+    let bearer = bearer.filter(|bearer| jwt::is_trusted(snapshot, services, bearer));
+    match authorize(snapshot, services, &inbound.policy_input(snapshot, judged, bearer)) {
         Ok(_) => Ok(()),
         Err(Failure::Denied { policy }) => Err(Revoked::Denied(policy)),
         Err(_) => Err(Revoked::NotAllowed),

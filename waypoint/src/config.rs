@@ -1,7 +1,8 @@
 //! Configuration from the control plane: wire messages to what requests are decided on.
 //!
 //! - [`object`]: names of the user's objects
-//! - [`gateway`], [`route`], [`policy`], [`provider`]: one compiled type per resource
+//! - [`gateway`], [`route`], [`policy`], [`authentication`], [`provider`]: one compiled type per
+//!   resource
 //! - [`view`]: what they see of a request
 //! - [`store`]: resources as they arrive; [`snapshot`]: what requests read
 
@@ -9,6 +10,7 @@ use hbone::identity::IdentityError;
 use hbone::wire::address::NamespacedHostname;
 use hbone::wire::pb::ambit::waypoint::v1 as pb;
 
+pub mod authentication;
 pub mod gateway;
 pub mod object;
 pub mod policy;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use hbone::identity::SpiffeId;
 use http::header::{self, HeaderName, HeaderValue};
@@ -26,6 +26,7 @@ use crate::inbound::Inbound;
 use crate::pipeline::{Exchange, Flow, Stage, World};
 use crate::record::{Metrics, Record};
 use crate::stage::ext_authz::{Checks, ExternalAuthorization};
+use crate::stage::jwt::{Authenticate, Distrust};
 use crate::stage::matching::Match;
 use crate::stage::policy::Policies;
 use crate::stage::rewrite::Rewrites;
@@ -99,6 +100,8 @@ impl Engine {
             rule: None,
             destination: None,
             response_edits: HeaderEdits::default(),
+            reserved: None,
+            bearer: None,
             permit: None,
             judged: None,
             record,
@@ -142,7 +145,8 @@ impl Engine {
     /// What may end the exchange from now on.
     fn standing(&self, exchange: &Exchange) -> Standing {
         let head = exchange.judged.clone().unwrap_or_else(|| Arc::clone(&exchange.head));
-        let what = Permitted::Request { head, asked: exchange.asked.clone() };
+        let (asked, bearer) = (exchange.asked.clone(), exchange.bearer.clone());
+        let what = Permitted::Request { head, asked, bearer };
         let (inbound, generation) =
             (Arc::clone(&exchange.inbound), exchange.world.config.policy_generation);
         Standing::new(Arc::clone(&self.state), inbound, what, generation)
@@ -161,9 +165,16 @@ impl Engine {
             own,
             checks: Arc::clone(&self.checks),
         };
+        let flow = Distrust.on_request(exchange).await;
+        let Flow::Continue = flow else { return flow };
         let flow = Match.on_request(exchange).await;
         let Flow::Continue = flow else { return flow };
         let flow = external.on_request(exchange).await;
+        let Flow::Continue = flow else { return flow };
+        // Not before: an authorizer may have been waited for.
+        let now = SystemTime::now();
+        let tokens = Authenticate { now, metrics: Arc::clone(&self.metrics) };
+        let flow = tokens.on_request(exchange).await;
         let Flow::Continue = flow else { return flow };
         let flow = Policies.on_request(exchange).await;
         let Flow::Continue = flow else { return flow };

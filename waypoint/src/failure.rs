@@ -19,6 +19,7 @@ use crate::authorize::Revoked;
 use crate::config::object::ObjectName;
 use crate::directory::NotServed;
 use crate::path::PathError;
+use crate::stage::jwt::TokenError;
 
 /// Where a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,6 +81,20 @@ pub enum Failure {
     /// There are ALLOW policies and none allows.
     #[error("no ALLOW policy allows the request")]
     NotAllowed,
+    /// The token is not accepted, or there are several.
+    #[error("{reason} ({policy})")]
+    Unauthenticated {
+        /// The RequestAuthentication that says so, or one that looks where the token was.
+        policy: ObjectName,
+        /// Why.
+        reason: TokenError,
+    },
+    /// What says which tokens are trusted is not understood.
+    #[error("{policy} is not understood, so every request is refused")]
+    AuthenticationUnreadable {
+        /// The RequestAuthentication.
+        policy: ObjectName,
+    },
     /// A policy turned against what had been permitted.
     #[error("ended since policy changed: {0}")]
     Revoked(#[from] Revoked),
@@ -219,7 +234,11 @@ impl Failure {
             Self::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::HeaderTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Denied { .. } | Self::NotAllowed | Self::Revoked(_) => StatusCode::FORBIDDEN,
+            Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
+            Self::Denied { .. }
+            | Self::NotAllowed
+            | Self::AuthenticationUnreadable { .. }
+            | Self::Revoked(_) => StatusCode::FORBIDDEN,
             Self::AuthorizerDenied { status, .. } | Self::AuthorizerFailed { status, .. } => {
                 *status
             }
@@ -255,6 +274,8 @@ impl Failure {
             Self::BodyTooLarge { .. }
             | Self::Denied { .. }
             | Self::NotAllowed
+            | Self::Unauthenticated { .. }
+            | Self::AuthenticationUnreadable { .. }
             | Self::Revoked(_)
             | Self::NotReady
             | Self::Misdirected(_)
@@ -289,10 +310,12 @@ impl Failure {
             | Self::BodyBroken
             | Self::Denied { .. }
             | Self::NotAllowed
+            | Self::Unauthenticated { .. }
             | Self::Revoked(_)
             | Self::AuthorizerDenied { .. }
             | Self::NoRoute => Fault::Client,
-            Self::AuthorizerFailed { .. }
+            Self::AuthenticationUnreadable { .. }
+            | Self::AuthorizerFailed { .. }
             | Self::AuthorizerInvalid { .. }
             | Self::NotReady
             | Self::Misdirected(_)
@@ -326,6 +349,8 @@ impl Failure {
             | Self::BodyBroken
             | Self::Denied { .. }
             | Self::NotAllowed
+            | Self::Unauthenticated { .. }
+            | Self::AuthenticationUnreadable { .. }
             | Self::Revoked(_)
             | Self::AuthorizerDenied { .. }
             | Self::AuthorizerFailed { .. }
@@ -354,7 +379,10 @@ impl Failure {
             Self::HeaderTimeout | Self::BodyTimeout => "DT",
             Self::BodyBroken => "DC",
             Self::Denied { .. } | Self::NotAllowed | Self::Revoked(_) => "-",
-            Self::AuthorizerDenied { .. }
+            // As Envoy flags what its JWT filter refuses.
+            Self::Unauthenticated { .. }
+            | Self::AuthenticationUnreadable { .. }
+            | Self::AuthorizerDenied { .. }
             | Self::AuthorizerFailed { .. }
             | Self::AuthorizerInvalid { .. } => "UAEX",
             Self::NotReady | Self::Misdirected(_) | Self::NoRoute | Self::Misconfigured { .. } => {
@@ -382,6 +410,8 @@ impl Failure {
             Self::BodyBroken => "downstream_body_broken",
             Self::Denied { .. } => "rbac_access_denied_matched_policy",
             Self::NotAllowed => "rbac_access_denied_matched_policy[none]",
+            Self::Unauthenticated { reason, .. } => reason.details(),
+            Self::AuthenticationUnreadable { .. } => "jwt_authn_access_denied{unreadable}",
             Self::Revoked(_) => "policy_changed",
             Self::AuthorizerDenied { .. } => "ext_authz_denied",
             Self::AuthorizerFailed { .. } => "ext_authz_error",
@@ -414,6 +444,8 @@ impl Failure {
             }
             Self::Denied { .. }
             | Self::NotAllowed
+            | Self::Unauthenticated { .. }
+            | Self::AuthenticationUnreadable { .. }
             | Self::Revoked(_)
             | Self::AuthorizerDenied { .. } => "http_request_denied",
             Self::AuthorizerFailed { .. } | Self::AuthorizerInvalid { .. } => {
@@ -443,7 +475,11 @@ impl Failure {
     pub fn policy(&self) -> Option<&ObjectName> {
         match self {
             Self::Denied { policy }
-            | Self::Revoked(Revoked::Denied(policy) | Revoked::Unasked(policy)) => Some(policy),
+            | Self::Unauthenticated { policy, .. }
+            | Self::AuthenticationUnreadable { policy }
+            | Self::Revoked(
+                Revoked::Denied(policy) | Revoked::Unasked(policy) | Revoked::Unreadable(policy),
+            ) => Some(policy),
             _ => None,
         }
     }
@@ -453,13 +489,21 @@ impl Failure {
         match self {
             Self::Denied { .. }
             | Self::NotAllowed
+            | Self::AuthenticationUnreadable { .. }
             | Self::Revoked(_)
             | Self::AuthorizerDenied { .. } => "denied by policy".into(),
+            Self::Unauthenticated { reason, .. } => reason.to_string(),
             Self::AuthorizerFailed { .. } | Self::AuthorizerInvalid { .. } => {
                 "the external authorizer did not decide".into()
             }
             other => other.to_string(),
         }
+    }
+
+    /// `WWW-Authenticate` of the answer (RFC 6750 section 3).
+    pub fn challenge(&self) -> Option<String> {
+        let Self::Unauthenticated { reason, .. } = self else { return None };
+        Some(format!("Bearer error=\"invalid_token\", error_description=\"{reason}\""))
     }
 
     /// The endpoint at which it ended, if it came so far.

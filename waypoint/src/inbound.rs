@@ -13,6 +13,7 @@ use crate::config::snapshot::Snapshot;
 use crate::config::view::RequestView;
 use crate::directory::Target;
 use crate::record::SeriesOfTunnel;
+use crate::token::Bearer;
 
 /// A tunnel that was accepted: who calls, from where, and what.
 #[derive(Debug)]
@@ -34,11 +35,12 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// What the policies of `snapshot` decide on.
+    /// What the policies of `snapshot` decide on; `bearer` is whose token the request carries.
     pub fn policy_input<'a>(
         &'a self,
         snapshot: &'a Snapshot,
         request: Option<RequestView<'a>>,
+        bearer: Option<&'a Bearer>,
     ) -> PolicyInput<'a> {
         PolicyInput {
             caller: &self.caller,
@@ -46,6 +48,7 @@ impl Inbound {
             source: self.client.ip(),
             destination: self.target.address(),
             request,
+            bearer,
         }
     }
 }

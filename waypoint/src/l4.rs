@@ -94,7 +94,9 @@ pub async fn pass(engine: &Engine, inbound: &Arc<Inbound>, mut tunnel: Tunnel, f
     };
     let error = ended.err().map(|error| error.to_string());
     let policy = match &revoked {
-        Some(Revoked::Denied(policy) | Revoked::Unasked(policy)) => Some(policy.to_string()),
+        Some(Revoked::Denied(policy) | Revoked::Unasked(policy) | Revoked::Unreadable(policy)) => {
+            Some(policy.to_string())
+        }
         Some(Revoked::NotAllowed) | None => None,
     };
     info!(

@@ -9,6 +9,7 @@
 //! - [`engine`]: one request from head to answer
 //! - [`pipeline`]: the stage trait and the order; [`stage`]: a file per stage
 //! - [`config`]: wire to compiled routes and policies; [`path`]: the one path of a request
+//! - [`token`]: who asks, by a verified token
 //! - [`authorize`]: policy decisions and the permit; [`standing`]: ends what they turn against
 //! - [`directory`]: workloads and services; the choice of an endpoint
 //! - [`upstream`]: tunnels, pools, tries
@@ -36,6 +37,7 @@ pub mod record;
 pub mod stage;
 pub mod standing;
 pub mod state;
+pub mod token;
 pub mod upstream;
 
 pub use app::{App, Config};

@@ -1,12 +1,13 @@
 //! The order in which a request is decided on.
 //!
 //! ```text
-//! match -> external authorization -> policy -> rewrite -> forward
+//! distrust -> match -> external authorization -> JWT -> policy -> rewrite -> forward
 //! ```
 //!
 //! A stage sees the exchange and its own configuration and knows no other stage. Policy comes
-//! after external authorization, since an authorizer may change what policy looks at, and it
-//! leaves the permit that forwarding takes.
+//! after external authorization, since an authorizer may change what policy looks at, and after
+//! the token was verified, since policy may name its bearer; it leaves the permit that
+//! forwarding takes. What only a verified token may say is taken away before anything else.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::http::reply::Reply;
 use crate::http::upload::Upload;
 use crate::inbound::Inbound;
 use crate::record::Record;
+use crate::token::Bearer;
 
 /// What was known when the request began; it does not change under it.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +61,10 @@ pub struct Exchange {
     pub destination: Option<Destination>,
     /// Changes of the answer's header, in order.
     pub response_edits: HeaderEdits,
+    /// Fields that only a verified token may say; none if there are none.
+    pub reserved: Option<Arc<[http::HeaderName]>>,
+    /// Whose token it carries, once that is verified.
+    pub bearer: Option<Arc<Bearer>>,
     /// Set by policy.
     pub permit: Option<Permit>,
     /// The head that policy saw.

@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::http::body::Cut;
 use crate::http::head::{Head, REQUEST_ID};
 use crate::inbound::Inbound;
+use crate::token::Bearer;
 use metrics::RequestLabels;
 pub use metrics::{Limit, Metrics};
 pub use series::SeriesOfTunnel;
@@ -36,6 +37,7 @@ pub struct Record {
     route: Option<ObjectName>,
     rule: Option<Arc<str>>,
     policy: Option<ObjectName>,
+    principal: Option<Arc<str>>,
     tried: Option<Tried>,
     attempts: u32,
     answer: Answer,
@@ -72,6 +74,7 @@ impl Record {
             route: None,
             rule: None,
             policy: None,
+            principal: None,
             tried: None,
             attempts: 0,
             answer: Answer::default(),
@@ -95,6 +98,11 @@ impl Record {
     /// The policy that allowed it.
     pub fn policy(&mut self, policy: Option<&ObjectName>) {
         self.policy = policy.cloned();
+    }
+
+    /// Whose token it carries.
+    pub fn bearer(&mut self, bearer: &Bearer) {
+        self.principal = bearer.principal().map(Arc::from);
     }
 
     /// A try begins.
@@ -243,6 +251,7 @@ impl Record {
             route_name = self.route.as_ref().map(display),
             rule = self.rule.as_deref(),
             policy = self.policy.as_ref().map(display),
+            request_principal = self.principal.as_deref(),
             "request"
         );
     }

@@ -77,6 +77,7 @@ fn judge(
         source: [10, 1, 0, 5].into(),
         destination: SocketAddr::from(([10, 96, 0, 7], 80)),
         request: Some(request),
+        bearer: None,
     };
     let store = NamespacedHostname { namespace: "shop".into(), hostname: "store".into() };
     ask(&snapshot(rows), &[store], &input);

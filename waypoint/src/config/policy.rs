@@ -15,6 +15,7 @@ use hbone::wire::pb::ambit::waypoint::v1 as pb;
 use super::object::ObjectName;
 use super::service_name;
 use super::view::RequestView;
+use crate::token::Bearer;
 use rule::PolicyRule;
 pub use truth::Truth;
 
@@ -76,6 +77,9 @@ pub struct PolicyInput<'a> {
     pub destination: SocketAddr,
     /// The request; none for a connection that is not HTTP.
     pub request: Option<RequestView<'a>>,
+    /// Whose token it carries; none of a request without token, and of one that no
+    /// RequestAuthentication concerns.
+    pub bearer: Option<&'a Bearer>,
 }
 
 impl Policy {
@@ -94,6 +98,10 @@ impl Policy {
                 Action::Deny
             }
         };
+        if action == Action::Custom {
+            // Authorizers are asked before tokens are looked at.
+            rules = rules.into_iter().map(PolicyRule::before_tokens).collect();
+        }
         Self {
             object: ObjectName::from_wire(wire.object.as_ref()),
             action,
@@ -120,7 +128,7 @@ impl Policy {
 }
 
 impl Target {
-    fn compile(wire: &pb::PolicyTarget) -> Option<Self> {
+    pub(super) fn compile(wire: &pb::PolicyTarget) -> Option<Self> {
         Some(match wire.kind.as_ref()? {
             pb::policy_target::Kind::Gateway(gateway) => {
                 Self::Gateway(ObjectName::gateway(gateway))

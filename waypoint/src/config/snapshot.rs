@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hbone::wire::address::NamespacedHostname;
 use rpds::HashTrieMapSync;
 
+use super::authentication::Authentication;
 use super::gateway::Gateway;
 use super::policy::{Policy, Target};
 use super::provider::Provider;
@@ -34,6 +35,7 @@ pub(super) struct Attached {
     /// The routes of consumers, by their namespace.
     consumers: HashMap<Arc<str>, Tables>,
     policies: Vec<Arc<Policy>>,
+    authentications: Vec<Arc<Authentication>>,
 }
 
 impl Attached {
@@ -42,6 +44,7 @@ impl Attached {
         target: &Target,
         routes: impl Iterator<Item = &'a Arc<Route>>,
         policies: impl Iterator<Item = &'a Arc<Policy>>,
+        authentications: impl Iterator<Item = &'a Arc<Authentication>>,
     ) -> Self {
         let mut by_consumer: HashMap<Option<Arc<str>>, ByPort> = HashMap::new();
         for route in routes {
@@ -54,11 +57,17 @@ impl Attached {
         let consumers =
             by_consumer.into_iter().filter_map(|(of, ports)| Some((of?, tables(ports))));
         let policies = policies.filter(|policy| !policy.dry_run).cloned();
-        Self { routes, consumers: consumers.collect(), policies: policies.collect() }
+        Self {
+            routes,
+            consumers: consumers.collect(),
+            policies: policies.collect(),
+            authentications: authentications.cloned().collect(),
+        }
     }
 
     fn is_empty(&self) -> bool {
-        self.routes.is_empty() && self.consumers.is_empty() && self.policies.is_empty()
+        let unrouted = self.routes.is_empty() && self.consumers.is_empty();
+        unrouted && self.policies.is_empty() && self.authentications.is_empty()
     }
 }
 
@@ -121,6 +130,16 @@ impl Snapshot {
     ) -> impl Iterator<Item = &'a Arc<Policy>> + Clone {
         let of_services = services.iter().filter_map(|service| self.services.get(service));
         self.own.policies.iter().chain(of_services.flat_map(|service| &service.policies))
+    }
+
+    /// What says of tokens to any of `services`, and of those to the Gateway.
+    pub fn authentications<'a>(
+        &'a self,
+        services: &'a [NamespacedHostname],
+    ) -> impl Iterator<Item = &'a Arc<Authentication>> + Clone {
+        let of_services = services.iter().filter_map(|service| self.services.get(service));
+        let own = self.own.authentications.iter();
+        own.chain(of_services.flat_map(|service| &service.authentications))
     }
 
     /// The provider of that name.

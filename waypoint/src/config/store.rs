@@ -7,6 +7,7 @@ use hbone::wire::pb::ambit::waypoint::v1 as pb;
 use prost::Message;
 
 use super::ConfigError;
+use super::authentication::Authentication;
 use super::gateway::Gateway;
 use super::object::ObjectName;
 use super::policy::{Policy, Target};
@@ -26,13 +27,16 @@ pub enum Kind {
     Route,
     /// AuthorizationPolicy.
     Policy,
+    /// RequestAuthentication.
+    Authentication,
     /// External authorizer.
     Provider,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Gateway, Self::Route, Self::Policy, Self::Provider];
+    pub const ALL: [Self; 5] =
+        [Self::Gateway, Self::Route, Self::Policy, Self::Provider, Self::Authentication];
 
     /// The type URL on the wire.
     pub const fn type_url(self) -> &'static str {
@@ -40,6 +44,7 @@ impl Kind {
             Self::Gateway => "type.googleapis.com/ambit.waypoint.v1.Gateway",
             Self::Route => "type.googleapis.com/ambit.waypoint.v1.Route",
             Self::Policy => "type.googleapis.com/ambit.waypoint.v1.Policy",
+            Self::Authentication => "type.googleapis.com/ambit.waypoint.v1.Authentication",
             Self::Provider => "type.googleapis.com/ambit.waypoint.v1.Provider",
         }
     }
@@ -54,6 +59,7 @@ pub struct Store {
     gateways: BTreeMap<String, Arc<Gateway>>,
     routes: Kept<Route>,
     policies: Kept<Policy>,
+    authentications: Kept<Authentication>,
     /// Names of providers by the names of their resources.
     providers: BTreeMap<String, Arc<str>>,
     dirty: HashSet<Target>,
@@ -84,6 +90,15 @@ impl Store {
                 self.policies.put(name, policy, &mut self.dirty);
                 self.snapshot.policy_generation += 1;
             }
+            Kind::Authentication => {
+                let wire = decode::<pb::Authentication>(name, bytes)?;
+                let authentication = Authentication::compile(&wire);
+                for why in authentication.not_understood() {
+                    tracing::warn!(policy = %authentication.object, why, "tokens are refused: a rule is not understood");
+                }
+                self.authentications.put(name, authentication, &mut self.dirty);
+                self.snapshot.policy_generation += 1;
+            }
             Kind::Provider => {
                 let provider = Arc::new(Provider::compile(&decode(name, bytes)?));
                 self.remove(Kind::Provider, name);
@@ -104,6 +119,10 @@ impl Store {
             Kind::Route => self.routes.remove(name, &mut self.dirty),
             Kind::Policy => {
                 self.policies.remove(name, &mut self.dirty);
+                self.snapshot.policy_generation += 1;
+            }
+            Kind::Authentication => {
+                self.authentications.remove(name, &mut self.dirty);
                 self.snapshot.policy_generation += 1;
             }
             Kind::Provider => {
@@ -136,7 +155,8 @@ impl Store {
             };
             if matters {
                 let (routes, policies) = (self.routes.of(&target), self.policies.of(&target));
-                let attached = Attached::new(&target, routes, policies);
+                let authentications = self.authentications.of(&target);
+                let attached = Attached::new(&target, routes, policies, authentications);
                 self.snapshot.attach(target, attached);
             }
         }

@@ -28,6 +28,12 @@ fn all() -> Vec<Failure> {
         Failure::Revoked(Revoked::Denied(object("AuthorizationPolicy", "no"))),
         Failure::Revoked(Revoked::Unasked(object("AuthorizationPolicy", "no"))),
         Failure::Revoked(Revoked::NotAllowed),
+        Failure::Revoked(Revoked::Unreadable(object("RequestAuthentication", "no"))),
+        Failure::Unauthenticated {
+            policy: object("RequestAuthentication", "no"),
+            reason: TokenError::Expired,
+        },
+        Failure::AuthenticationUnreadable { policy: object("RequestAuthentication", "no") },
         Failure::AuthorizerDenied { provider: provider.clone(), status: StatusCode::UNAUTHORIZED },
         Failure::AuthorizerFailed {
             provider: provider.clone(),
@@ -72,6 +78,9 @@ const TOLD: &str = "
 403 waypoint    Client   -    policy_changed http_request_denied -
 403 waypoint    Client   -    policy_changed http_request_denied -
 403 waypoint    Client   -    policy_changed http_request_denied -
+403 waypoint    Client   -    policy_changed http_request_denied -
+401 waypoint    Client   UAEX jwt_authn_access_denied{expired} http_request_denied -
+403 waypoint    Ours     UAEX jwt_authn_access_denied{unreadable} http_request_denied -
 401 authorizer  Client   UAEX ext_authz_denied http_request_denied -
 403 authorizer  Ours     UAEX ext_authz_error proxy_internal_error -
 500 authorizer  Ours     UAEX ext_authz_invalid proxy_internal_error -

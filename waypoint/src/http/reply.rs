@@ -1,6 +1,6 @@
 //! Answers of the waypoint itself.
 
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, Response, StatusCode};
 
 use super::body::{self, Body};
@@ -34,6 +34,9 @@ impl Reply {
                 format!("{}\n", failure.for_client())
             }
         };
+        if let Some(Ok(challenge)) = failure.challenge().map(HeaderValue::try_from) {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
         Self { status: failure.status(), headers, body: body.into(), failure: Some(failure) }
     }
 

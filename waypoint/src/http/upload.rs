@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 
@@ -28,6 +28,8 @@ struct State {
     sent: Arc<AtomicU64>,
     /// May more of it pass? An answer may end long before its request does.
     standing: Option<Standing>,
+    /// Fields that only a verified token may say.
+    reserved: Option<Arc<[HeaderName]>>,
     /// The client broke it off.
     broke: bool,
     /// What counts the request where it is sent; given back when the body has ended.
@@ -47,6 +49,7 @@ impl Upload {
             body: Some(body),
             sent,
             standing,
+            reserved: None,
             broke: false,
             share: None,
             place: None,
@@ -57,6 +60,11 @@ impl Upload {
         let upload = Self(Arc::new(Mutex::new(state)));
         let guarded = Guarded(upload.clone()).boxed_unsync();
         (upload, guarded)
+    }
+
+    /// Its trailers say nothing of these.
+    pub fn reserve(&self, names: Arc<[HeaderName]>) {
+        self.lock().reserved = Some(names);
     }
 
     /// Nothing more of it is sent, whoever has it now.
@@ -125,7 +133,7 @@ impl State {
             Some(Ok(frame)) => {
                 self.sent
                     .fetch_add(frame.data_ref().map_or(0, Bytes::len) as u64, Ordering::Relaxed);
-                Some(Ok(cleaned(frame)))
+                Some(Ok(cleaned(frame, self.reserved.as_deref().unwrap_or_default())))
             }
             Some(Err(error)) => {
                 self.broke = true;
@@ -175,10 +183,13 @@ impl Drop for Guarded {
 
 /// Some applications read trailers like headers, so what only a proxy, or only a head, may say
 /// is said by no trailer (RFC 9110 section 6.5.1).
-fn cleaned(frame: Frame<Bytes>) -> Frame<Bytes> {
+fn cleaned(frame: Frame<Bytes>, reserved: &[HeaderName]) -> Frame<Bytes> {
     match frame.into_trailers() {
         Ok(mut trailers) => {
             clean(&mut trailers);
+            for name in reserved {
+                trailers.remove(name);
+            }
             Frame::trailers(trailers)
         }
         Err(frame) => frame,

@@ -11,6 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::series::Series;
+use crate::config::object::ObjectName;
 
 /// Envoy's bounds, in milliseconds and in bytes.
 const BOUNDS: [f64; 19] = [
@@ -44,6 +45,15 @@ pub struct CheckLabels {
     /// Its name in the mesh configuration.
     pub provider: String,
     /// `ok`, `denied`, `error`, `invalid` or `failure_mode_allowed`.
+    pub result: &'static str,
+}
+
+/// What became of a token.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct TokenLabels {
+    /// The RequestAuthentication: `namespace/name`.
+    pub policy: String,
+    /// `accepted`, or why not.
     pub result: &'static str,
 }
 
@@ -115,6 +125,7 @@ pub struct Metrics {
     sent: Family<TrafficLabels, Counter>,
     received: Family<TrafficLabels, Counter>,
     checks: Family<CheckLabels, Counter>,
+    tokens: Family<TokenLabels, Counter>,
     refused: Counter,
     limits: Family<LimitLabels, Counter>,
 }
@@ -140,6 +151,7 @@ impl Metrics {
             sent: Family::default(),
             received: Family::default(),
             checks: Family::default(),
+            tokens: Family::default(),
             refused: Counter::default(),
             limits: Family::default(),
         };
@@ -164,6 +176,11 @@ impl Metrics {
             format!("{METRIC_PREFIX}_waypoint_checks"),
             "Decisions of external authorizers",
             metrics.checks.clone(),
+        );
+        registry.register(
+            format!("{METRIC_PREFIX}_waypoint_tokens"),
+            "Tokens of requests that were looked at",
+            metrics.tokens.clone(),
         );
         registry.register(
             format!("{METRIC_PREFIX}_waypoint_tunnels_refused"),
@@ -191,6 +208,12 @@ impl Metrics {
     /// A check ended.
     pub fn check(&self, provider: &str, result: &'static str) {
         self.checks.get_or_create(&CheckLabels { provider: provider.to_owned(), result }).inc();
+    }
+
+    /// A token was looked at.
+    pub fn token(&self, policy: &ObjectName, result: &'static str) {
+        let policy = format!("{}/{}", policy.namespace, policy.name);
+        self.tokens.get_or_create(&TokenLabels { policy, result }).inc();
     }
 
     /// A limit was reached.

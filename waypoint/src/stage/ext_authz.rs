@@ -85,10 +85,11 @@ impl Stage for ExternalAuthorization {
     const NAME: &'static str = "ext_authz";
 
     async fn on_request(&self, exchange: &mut Exchange) -> Flow {
-        let input =
-            exchange.inbound.policy_input(&exchange.world.config, Some(exchange.head.view()));
+        // Tokens are looked at afterwards.
+        let (config, view) = (&exchange.world.config, exchange.head.view());
+        let input = exchange.inbound.policy_input(config, Some(view), None);
         let services = exchange.target.services();
-        for policy in authorize::custom(&exchange.world.config, services, &input) {
+        for policy in authorize::custom(config, services, &input) {
             let flow = self.check(exchange, &policy).await;
             if matches!(flow, Flow::Reply(_)) {
                 return flow;

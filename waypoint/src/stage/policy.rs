@@ -13,9 +13,10 @@ impl Stage for Policies {
     const NAME: &'static str = "policy";
 
     async fn on_request(&self, exchange: &mut Exchange) -> Flow {
-        let input =
-            exchange.inbound.policy_input(&exchange.world.config, Some(exchange.head.view()));
-        match authorize(&exchange.world.config, exchange.target.services(), &input) {
+        let (config, view) = (&exchange.world.config, exchange.head.view());
+        let bearer = exchange.bearer.as_deref();
+        let input = exchange.inbound.policy_input(config, Some(view), bearer);
+        match authorize(config, exchange.target.services(), &input) {
             Ok(permit) => {
                 exchange.record.policy(permit.policy().map(|policy| &policy.object));
                 exchange.permit = Some(permit);

@@ -111,7 +111,8 @@ fn standing(state: &Arc<State>, http: bool) -> Standing {
     let generation = state.config().policy_generation;
     let head = Arc::new(head);
     let asked = Asked { head: head.clone(), providers: vec!["asked".into()] };
-    let what = if http { Permitted::Request { head, asked } } else { Permitted::Bytes };
+    let what =
+        if http { Permitted::Request { head, asked, bearer: None } } else { Permitted::Bytes };
     Standing::new(state.clone(), inbound(state), what, generation)
 }
 

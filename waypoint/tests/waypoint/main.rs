@@ -5,6 +5,7 @@ mod bad_input;
 mod drain;
 mod http1;
 mod http2;
+mod jwt;
 mod limits;
 mod open_tunnel;
 mod revoke;

@@ -32,13 +32,14 @@ pub fn add(world: &World, key: &Key, derived: &mut Derived) {
             Err(problem) => problems.push(format!("spec.targetRefs[{index}] {problem}")),
         }
     }
-    let rules: Vec<_> = policy.rules.iter().map(|rule| self::rule(rule, &key.namespace)).collect();
+    let rules: Vec<_> = policy.rules.iter().map(|rule| self::rule(policy, rule)).collect();
     for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| !rule.unreadable.is_empty()) {
         let effect =
             if policy.action == Action::Allow { "matches nothing" } else { "matches everything" };
         problems.push(format!("spec.rules[{index}] {} and {effect}", rule.unreadable));
     }
-    condition(key, &targets, &problems, derived);
+    let name = ObjectRef::new(Kind::AuthorizationPolicy, &key.namespace, &key.name);
+    condition(name, !targets.is_empty(), &problems, derived);
     if targets.is_empty() {
         return;
     }
@@ -73,15 +74,14 @@ fn message(
     }
 }
 
-fn condition(key: &Key, targets: &[pb::PolicyTarget], problems: &[String], derived: &mut Derived) {
-    let reason = match (targets.is_empty(), problems.is_empty()) {
-        (true, _) => "Invalid",
-        (false, true) => "Accepted",
-        (false, false) => "PartiallyInvalid",
+/// Says what waypoints make of the object `name`; `sent` if any of them has it.
+pub(super) fn condition(name: ObjectRef, sent: bool, problems: &[String], derived: &mut Derived) {
+    let reason = match (sent, problems.is_empty()) {
+        (false, _) => "Invalid",
+        (true, true) => "Accepted",
+        (true, false) => "PartiallyInvalid",
     };
-    let condition =
-        Condition::new("WaypointAccepted", !targets.is_empty(), reason, problems.join("; "));
-    let name = ObjectRef::new(Kind::AuthorizationPolicy, &key.namespace, &key.name);
+    let condition = Condition::new("WaypointAccepted", sent, reason, problems.join("; "));
     match derived.conditions.iter_mut().find(|(of, _)| *of == name) {
         Some((_, conditions)) => conditions.push(condition),
         None => derived.conditions.push((name, vec![condition])),
@@ -90,8 +90,9 @@ fn condition(key: &Key, targets: &[pb::PolicyTarget], problems: &[String], deriv
 
 type Targeted = (Vec<pb::PolicyTarget>, BTreeSet<String>);
 
-/// A target, of a ServiceEntry one for each host, and the groups of its waypoints.
-fn target(
+/// A target of the object `policy`, of a ServiceEntry one for each host, and the groups of its
+/// waypoints.
+pub(super) fn target(
     world: &World,
     policy: &Key,
     target: &TargetRef,
@@ -132,12 +133,13 @@ fn target(
     }
 }
 
-fn rule(rule: &Rule, namespace: &str) -> pb::PolicyRule {
+fn rule(policy: &AuthorizationPolicy, rule: &Rule) -> pb::PolicyRule {
+    let namespace = &policy.meta.key.namespace;
     let unreadable =
         |why: &str| pb::PolicyRule { unreadable: why.to_owned(), ..Default::default() };
     match rule {
         Rule::Unreadable => unreadable("cannot be read"),
-        Rule::Read(read) => match unsupported(read) {
+        Rule::Read(read) => match unsupported(policy.action, read) {
             Some(why) => unreadable(why),
             None => pb::PolicyRule {
                 from: read.from.iter().map(|source| self::source(source, namespace)).collect(),
@@ -150,12 +152,13 @@ fn rule(rule: &Rule, namespace: &str) -> pb::PolicyRule {
 }
 
 /// What a waypoint does not judge yet.
-fn unsupported(rule: &ReadRule) -> Option<&'static str> {
+fn unsupported(action: Action, rule: &ReadRule) -> Option<&'static str> {
     let jwt =
         |s: &Source| !(s.request_principals.is_empty() && s.not_request_principals.is_empty());
     let remote = |s: &Source| !(s.remote_ip_blocks.is_empty() && s.not_remote_ip_blocks.is_empty());
-    if rule.from.iter().any(jwt) {
-        return Some("compares requestPrincipals, which need JWT authentication");
+    let token = |when: &When| when.key.starts_with("request.auth.");
+    if action == Action::Custom && (rule.from.iter().any(jwt) || rule.when.iter().any(token)) {
+        return Some("compares what a token says, which no authorizer waits for");
     }
     rule.from.iter().any(remote).then_some("compares remoteIpBlocks; write ipBlocks")
 }
@@ -175,6 +178,8 @@ fn source(source: &Source, namespace: &str) -> pb::Source {
         not_service_accounts: source.not_service_accounts.iter().map(account).collect(),
         trust_domains: source.trust_domains.clone(),
         not_trust_domains: source.not_trust_domains.clone(),
+        request_principals: source.request_principals.clone(),
+        not_request_principals: source.not_request_principals.clone(),
     }
 }
 

@@ -5,9 +5,10 @@ use hbone::wire::pb::ambit::waypoint::v1 as pb;
 use http::HeaderName;
 use ipnet::IpNet;
 
-use super::source::{Lists, is_principal, service_account, trust_domain};
+use super::source::{Lists, is_principal, request_principal, service_account, trust_domain};
 use super::text::{ip_block, port, wildcard};
 use super::{PolicyInput, Truth};
+use crate::token::{Bearer, Compared};
 
 #[derive(Debug)]
 pub(super) enum ConditionMatch {
@@ -19,6 +20,11 @@ pub(super) enum ConditionMatch {
     SourceTrustDomain(Lists<StringMatch>),
     DestinationIp(Lists<IpNet>),
     DestinationPort(Lists<u16>),
+    RequestPrincipal(Lists<StringMatch>),
+    TokenAudience(Lists<StringMatch>),
+    TokenPresenter(Lists<StringMatch>),
+    /// The claim's name, the outermost first.
+    TokenClaim(Vec<String>, Lists<StringMatch>),
 }
 
 impl ConditionMatch {
@@ -42,6 +48,10 @@ impl ConditionMatch {
             "destination.port" => {
                 Self::DestinationPort(Lists::read(&wire.values, &wire.not_values, port)?)
             }
+            "request.auth.principal" => Self::RequestPrincipal(texts()?),
+            "request.auth.audiences" => Self::TokenAudience(texts()?),
+            "request.auth.presenter" => Self::TokenPresenter(texts()?),
+            key if key.starts_with(CLAIMS) => Self::TokenClaim(claim_key(key)?, texts()?),
             key => Self::Header(header_key(key)?, texts()?),
         })
     }
@@ -63,8 +73,76 @@ impl ConditionMatch {
                 lists.holds(|block| block_contains(block, input.destination.ip()))
             }
             Self::DestinationPort(lists) => lists.holds(|want| *want == input.destination.port()),
+            Self::RequestPrincipal(lists) => request_principal(lists, input),
+            Self::TokenAudience(lists) => {
+                of_token(lists, input, |bearer| bearer.audiences().iter().map(text).collect())
+            }
+            Self::TokenPresenter(lists) => {
+                of_token(lists, input, |bearer| bearer.presenter().map(text).into_iter().collect())
+            }
+            Self::TokenClaim(path, lists) => of_token(lists, input, |bearer| bearer.values(path)),
         }
     }
+
+    /// Whether it compares what tokens say.
+    pub(super) fn names_token(&self) -> bool {
+        match self {
+            Self::RequestPrincipal(_)
+            | Self::TokenAudience(_)
+            | Self::TokenPresenter(_)
+            | Self::TokenClaim(..) => true,
+            Self::Header(..)
+            | Self::SourceIp(_)
+            | Self::SourceNamespace(_)
+            | Self::SourcePrincipal(_)
+            | Self::SourceAccount(_)
+            | Self::SourceTrustDomain(_)
+            | Self::DestinationIp(_)
+            | Self::DestinationPort(_) => false,
+        }
+    }
+}
+
+const CLAIMS: &str = "request.auth.claims";
+
+/// `request.auth.claims[outer][inner]`.
+fn claim_key(key: &str) -> Result<Vec<String>, String> {
+    let wrong = || format!("when {key:?} is no claim; write {CLAIMS}[name]");
+    let mut rest = key.strip_prefix(CLAIMS).ok_or_else(wrong)?;
+    let mut path = Vec::new();
+    while !rest.is_empty() {
+        let (name, more) =
+            rest.strip_prefix('[').and_then(|rest| rest.split_once(']')).ok_or_else(wrong)?;
+        if name.is_empty() || name.contains('[') {
+            return Err(wrong());
+        }
+        path.push(name.to_owned());
+        rest = more;
+    }
+    if path.is_empty() { Err(wrong()) } else { Ok(path) }
+}
+
+fn text<T: AsRef<str> + ?Sized>(text: &T) -> Compared<'_> {
+    Compared::Text(text.as_ref().into())
+}
+
+/// A value that a list has matches as it would alone. What has no text is open. Without a
+/// token, as without the claim, nothing matches.
+fn of_token<'a>(
+    lists: &Lists<StringMatch>,
+    input: &PolicyInput<'a>,
+    values: impl Fn(&'a Bearer) -> Vec<Compared<'a>>,
+) -> Truth {
+    if input.request.is_none() {
+        return Truth::Unknown;
+    }
+    let values = input.bearer.map(values).unwrap_or_default();
+    lists.judge(|want| {
+        Truth::any(values.iter().map(|value| match value {
+            Compared::Text(text) => Truth::from(want.matches(Some(text))),
+            Compared::Other => Truth::Unknown,
+        }))
+    })
 }
 
 /// `request.headers[name]`.

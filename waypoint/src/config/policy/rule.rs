@@ -41,6 +41,21 @@ impl PolicyRule {
         })
     }
 
+    /// The rule where tokens are not known yet: one about them is not understood.
+    pub(super) fn before_tokens(self) -> Self {
+        let of_tokens = match &self {
+            Self::Readable { from, when, .. } => {
+                from.iter().any(SourceMatch::names_token)
+                    || when.iter().any(ConditionMatch::names_token)
+            }
+            Self::Unreadable(_) => false,
+        };
+        if of_tokens {
+            return Self::unreadable("tokens are not known before authorizers decide".to_owned());
+        }
+        self
+    }
+
     pub(super) fn evaluate(&self, input: &PolicyInput<'_>) -> Truth {
         let Self::Readable { from, to, when } = self else { return Truth::Unknown };
         let from_holds = || match from.as_slice() {

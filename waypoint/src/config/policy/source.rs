@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::text::{each, ip_block, wildcard};
 use super::{PolicyInput, Truth};
+use crate::token::Bearer;
 
 /// A list of values that must match, and one of values none of which may.
 #[derive(Debug)]
@@ -52,6 +53,7 @@ pub(super) struct SourceMatch {
     ip_blocks: Lists<IpNet>,
     service_accounts: Lists<ServiceAccountMatch>,
     trust_domains: Lists<StringMatch>,
+    request_principals: Lists<StringMatch>,
 }
 
 impl SourceMatch {
@@ -67,6 +69,11 @@ impl SourceMatch {
                 service_account,
             )?,
             trust_domains: Lists::read(&wire.trust_domains, &wire.not_trust_domains, text)?,
+            request_principals: Lists::read(
+                &wire.request_principals,
+                &wire.not_request_principals,
+                text,
+            )?,
         };
         if source.is_empty() { Err("from.source names nothing".into()) } else { Ok(source) }
     }
@@ -77,6 +84,12 @@ impl SourceMatch {
             && self.ip_blocks.is_empty()
             && self.service_accounts.is_empty()
             && self.trust_domains.is_empty()
+            && self.request_principals.is_empty()
+    }
+
+    /// Whether it compares what tokens say.
+    pub(super) fn names_token(&self) -> bool {
+        !self.request_principals.is_empty()
     }
 
     pub(super) fn evaluate(&self, input: &PolicyInput<'_>) -> Truth {
@@ -87,8 +100,20 @@ impl SourceMatch {
             self.ip_blocks.holds(|block| block_contains(block, input.source)),
             self.service_accounts.holds(|want| want.matches(caller)),
             self.trust_domains.holds(|want| want.matches(trust_domain(caller))),
+            request_principal(&self.request_principals, input),
         ])
     }
+}
+
+/// `iss/sub` of the token. A connection that carries no HTTP carries none that we could see.
+pub(super) fn request_principal(lists: &Lists<StringMatch>, input: &PolicyInput<'_>) -> Truth {
+    if lists.is_empty() {
+        return Truth::Yes;
+    }
+    if input.request.is_none() {
+        return Truth::Unknown;
+    }
+    lists.holds(|want| want.matches(input.bearer.and_then(Bearer::principal)))
 }
 
 /// Whether the caller is that principal, under any name of the mesh's trust domain: an alias

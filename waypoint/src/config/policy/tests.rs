@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Method};
 
 use super::{Policy, PolicyInput};
 use crate::config::view::RequestView;
+use crate::token::Bearer;
 
 fn source(fill: impl FnOnce(&mut pb::Source)) -> pb::PolicyRule {
     let mut source = pb::Source::default();
@@ -54,6 +55,7 @@ fn judge(rule: &pb::PolicyRule, http: bool) -> (bool, bool) {
         source: "10.1.0.5".parse().expect("an address"),
         destination: "10.96.0.7:80".parse().expect("an address"),
         request: http.then_some(view),
+        bearer: None,
     };
     let matches = |action: pb::PolicyAction| {
         let wire =
@@ -123,7 +125,7 @@ fn a_rule_matches_what_it_says() {
         ("header twice, both match", when("request.headers[x-two]", &["*"], &[]), YES),
         ("header twice, one excluded", when("request.headers[x-two]", &[], &["a"]), DOUBT),
         ("header that is no text", when("request.headers[x-bad]", &["caf*"], &[]), DOUBT),
-        ("unknown key", when("request.auth.claims[x]", &["a"], &[]), DOUBT),
+        ("unknown key", when("request.auth.issuer", &["a"], &[]), DOUBT),
         ("no values", when("source.ip", &[], &[]), DOUBT),
         (
             "marked by control",
@@ -185,6 +187,7 @@ fn an_alias_of_the_trust_domain_means_the_same_principals() {
             source: "10.1.0.5".parse().expect("an address"),
             destination: "10.96.0.7:80".parse().expect("an address"),
             request: None,
+            bearer: None,
         };
         let condition = pb::Condition {
             key: "source.principal".to_owned(),
@@ -204,5 +207,109 @@ fn an_alias_of_the_trust_domain_means_the_same_principals() {
         let wire = pb::Policy { rules: vec![not], ..Default::default() };
         let matches = Policy::compile(&wire).matching_rule(&input).is_some();
         assert_eq!(matches, !want, "{caller} as anybody but {wanted}");
+    }
+}
+
+/// Whether an ALLOW and a DENY policy with `rule` match a request with this token.
+fn judge_token(rule: &pb::PolicyRule, bearer: Option<&Bearer>, http: bool) -> (bool, bool) {
+    let caller = Caller::anonymous();
+    let headers = HeaderMap::new();
+    let view = RequestView {
+        method: &Method::GET,
+        host: "shop",
+        host_port: None,
+        path: "/",
+        query: None,
+        headers: &headers,
+    };
+    let input = PolicyInput {
+        caller: &caller,
+        trust_domains: &[],
+        source: "10.1.0.5".parse().expect("an address"),
+        destination: "10.96.0.7:80".parse().expect("an address"),
+        request: http.then_some(view),
+        bearer,
+    };
+    let matches = |action: pb::PolicyAction| {
+        let wire =
+            pb::Policy { action: action.into(), rules: vec![rule.clone()], ..Default::default() };
+        Policy::compile(&wire).matching_rule(&input).is_some()
+    };
+    (matches(pb::PolicyAction::Allow), matches(pb::PolicyAction::Deny))
+}
+
+/// Each with a token, without one, and on a connection that is no HTTP.
+#[test]
+fn a_rule_on_tokens_matches_what_the_token_says() {
+    let bearer = crate::token::tests::bearer(&serde_json::json!({
+        "iss": "https://issuer.example", "sub": "ann", "azp": "app", "aud": ["store", "shop"],
+        "scope": "read write", "groups": ["staff", "it"], "email": "ann@shop.example",
+        "realm": {"roles": ["clerk"], "level": {"n": 2}}, "verified": true, "weight": 0.5,
+        "mixed": ["a", {"b": 1}],
+    }));
+    let principals = |any: &[&str], none: &[&str]| {
+        source(|s| {
+            s.request_principals = list(any);
+            s.not_request_principals = list(none);
+        })
+    };
+    let claim = |name: &str, any: &[&str], none: &[&str]| {
+        when(&format!("request.auth.claims{name}"), any, none)
+    };
+    for (case, rule, with, without) in [
+        ("principal", principals(&["https://issuer.example/ann"], &[]), YES, NO),
+        ("another's", principals(&["https://issuer.example/bob"], &[]), NO, NO),
+        ("any principal", principals(&["*"], &[]), YES, NO),
+        ("of an issuer", principals(&["https://issuer.example/*"], &[]), YES, NO),
+        ("a subject", principals(&["*/ann"], &[]), YES, NO),
+        ("not the principal", principals(&[], &["https://issuer.example/ann"]), NO, YES),
+        ("no token", principals(&[], &["*"]), NO, YES),
+        ("key principal", when("request.auth.principal", &["*/ann"], &[]), YES, NO),
+        ("audience", when("request.auth.audiences", &["shop"], &[]), YES, NO),
+        ("another audience", when("request.auth.audiences", &["bank"], &[]), NO, NO),
+        ("not an audience", when("request.auth.audiences", &[], &["shop"]), NO, YES),
+        ("presenter", when("request.auth.presenter", &["app"], &[]), YES, NO),
+        ("text", claim("[email]", &["*@shop.example"], &[]), YES, NO),
+        ("list", claim("[groups]", &["it"], &[]), YES, NO),
+        ("not in the list", claim("[groups]", &["boss"], &[]), NO, NO),
+        ("none of the list", claim("[groups]", &[], &["boss"]), YES, YES),
+        ("one of the list", claim("[groups]", &[], &["staff"]), NO, YES),
+        ("words", claim("[scope]", &["write"], &[]), YES, NO),
+        ("words as one text", claim("[scope]", &["read write"], &[]), NO, NO),
+        ("nested", claim("[realm][roles]", &["clerk"], &[]), YES, NO),
+        ("deeper", claim("[realm][level][n]", &["2"], &[]), YES, NO),
+        ("truth", claim("[verified]", &["true"], &[]), YES, NO),
+        ("there at all", claim("[email]", &["*"], &[]), YES, NO),
+        ("absent", claim("[phone]", &["*"], &[]), NO, NO),
+        ("absent inside", claim("[realm][none]", &["x"], &[]), NO, NO),
+        ("fraction", claim("[weight]", &["0.5"], &[]), DOUBT, NO),
+        ("object", claim("[realm]", &["x"], &[]), DOUBT, NO),
+        ("list with an object, found", claim("[mixed]", &["a"], &[]), YES, NO),
+        ("list with an object, not found", claim("[mixed]", &["z"], &[]), DOUBT, NO),
+        ("no name", claim("", &["x"], &[]), DOUBT, DOUBT),
+        ("empty name", claim("[]", &["x"], &[]), DOUBT, DOUBT),
+        ("no brackets", claim(".email", &["x"], &[]), DOUBT, DOUBT),
+        ("half a bracket", claim("[email", &["x"], &[]), DOUBT, DOUBT),
+    ] {
+        assert_eq!(judge_token(&rule, Some(&bearer), true), with, "{case}, with the token");
+        assert_eq!(judge_token(&rule, None, true), without, "{case}, without");
+        let no_http = judge_token(&rule, None, false);
+        assert_eq!(no_http, DOUBT, "{case}, no HTTP");
+    }
+}
+
+#[test]
+fn a_rule_on_tokens_of_a_custom_policy_is_not_understood() {
+    for rule in [
+        source(|s| s.request_principals = list(&["*"])),
+        source(|s| s.not_request_principals = list(&["*"])),
+        when("request.auth.claims[x]", &["y"], &[]),
+    ] {
+        let custom = pb::Policy {
+            action: pb::PolicyAction::Custom.into(),
+            rules: vec![rule],
+            ..Default::default()
+        };
+        assert_eq!(Policy::compile(&custom).unreadable().count(), 1);
     }
 }

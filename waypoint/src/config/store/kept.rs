@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::config::authentication::Authentication;
 use crate::config::policy::{Policy, Target};
 use crate::config::route::Route;
 
@@ -18,6 +19,12 @@ impl Attach for Route {
 }
 
 impl Attach for Policy {
+    fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.targets.iter()
+    }
+}
+
+impl Attach for Authentication {
     fn targets(&self) -> impl Iterator<Item = &Target> {
         self.targets.iter()
     }

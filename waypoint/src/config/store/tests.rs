@@ -54,16 +54,25 @@ fn route(name: &str, parents: &[&str]) -> pb::Route {
     }
 }
 
-fn policy(name: &str, targets: &[&str]) -> pb::Policy {
-    let target = |text: &&str| {
-        let kind = match text.strip_prefix("gw:") {
-            Some(gateway) => Some(pb::policy_target::Kind::Gateway(object("", gateway))),
-            None => Some(pb::policy_target::Kind::Service(service(text))),
-        };
-        pb::PolicyTarget { kind }
+fn target(text: &&str) -> pb::PolicyTarget {
+    let kind = match text.strip_prefix("gw:") {
+        Some(gateway) => Some(pb::policy_target::Kind::Gateway(object("", gateway))),
+        None => Some(pb::policy_target::Kind::Service(service(text))),
     };
+    pb::PolicyTarget { kind }
+}
+
+fn policy(name: &str, targets: &[&str]) -> pb::Policy {
     pb::Policy {
         object: Some(object("AuthorizationPolicy", name)),
+        targets: targets.iter().map(target).collect(),
+        ..Default::default()
+    }
+}
+
+fn authentication(name: &str, targets: &[&str]) -> pb::Authentication {
+    pb::Authentication {
+        object: Some(object("RequestAuthentication", name)),
         targets: targets.iter().map(target).collect(),
         ..Default::default()
     }
@@ -86,7 +95,7 @@ fn a_change_merges_what_it_touches_and_nothing_else() {
     let mut before = store.snapshot();
     assert_eq!(before.merged_since(&Snapshot::default()), (500, true), "all of it at first");
 
-    let changes: [(&str, Change, (usize, bool)); 9] = [
+    let changes: [(&str, Change, (usize, bool)); 10] = [
         ("nothing", |_| {}, (0, false)),
         ("one route", |s| put(s, Kind::Route, "r7", &route("r7", &["s7:80"])), (1, false)),
         ("a route moves", |s| put(s, Kind::Route, "r7", &route("r7", &["s8"])), (2, false)),
@@ -98,6 +107,13 @@ fn a_change_merges_what_it_touches_and_nothing_else() {
             (3, false),
         ),
         ("a policy goes", |s| s.remove(Kind::Policy, "r9"), (3, false)),
+        (
+            "a RequestAuthentication of two",
+            |s| {
+                put(s, Kind::Authentication, "jwt", &authentication("jwt", &["s9", "s12"]));
+            },
+            (2, false),
+        ),
         (
             "a policy of the Gateway",
             |s| {
@@ -158,6 +174,8 @@ fn told(snapshot: &Snapshot) -> Vec<String> {
         let guards = std::slice::from_ref(&host);
         let policies = snapshot.policies(guards).map(|policy| policy.object.to_string());
         told.push(format!("{host} {:?}", policies.collect::<Vec<_>>()));
+        let tokens = snapshot.authentications(guards).map(|one| one.object.to_string());
+        told.push(format!("{host} {:?}", tokens.collect::<Vec<_>>()));
     }
     told.push(format!("{:?}", snapshot.gateway.as_ref().map(|gateway| gateway.object())));
     told.push(format!("{:?}", snapshot.provider("p0").map(|p| p.object.clone())));
@@ -175,14 +193,14 @@ fn many_changes_lead_where_all_at_once_leads() {
     let mut store = Store::default();
     let mut held: BTreeMap<(usize, String), Vec<u8>> = BTreeMap::new();
     for step in 0..3000 {
-        let (of, number) = (next(4), next(5));
+        let (of, number) = (next(5), next(5));
         let (first, second) = (TARGETS[next(7)], TARGETS[next(7)]);
         let host = |text: &'static str| {
             let text = text.split_once('@').map_or(text, |(text, _)| text);
             text.strip_suffix(":80").unwrap_or(text).strip_suffix(":81").unwrap_or(text)
         };
         let kind = Kind::ALL[of];
-        let name = format!("{}{number}", kind.type_url().len());
+        let name = format!("{kind:?}{number}");
         if next(3) == 0 {
             store.remove(kind, &name);
             held.remove(&(of, name));
@@ -194,6 +212,9 @@ fn many_changes_lead_where_all_at_once_leads() {
                 }
                 Kind::Route => route(&short, &[first, second]).encode_to_vec(),
                 Kind::Policy => policy(&short, &[host(first), host(second)]).encode_to_vec(),
+                Kind::Authentication => {
+                    authentication(&short, &[host(first), host(second)]).encode_to_vec()
+                }
                 Kind::Provider => {
                     let object = Some(object("ExtensionProvider", &format!("p{number}")));
                     pb::Provider { object, ..Default::default() }.encode_to_vec()

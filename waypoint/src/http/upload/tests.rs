@@ -53,10 +53,12 @@ async fn what_waits_for_more_hears_that_it_is_severed() {
 
 #[tokio::test]
 async fn trailers_say_nothing_that_only_a_head_or_a_proxy_may_say() {
-    let (send, _upload, body, _) = fed();
+    let (send, upload, body, _) = fed();
+    upload.reserve([HeaderName::from_static("x-team")].into());
     let mut trailers = HeaderMap::new();
     for name in [
         "x-checksum",
+        "x-team",
         "x-forwarded-client-cert",
         "x-envoy-original-path",
         "host",

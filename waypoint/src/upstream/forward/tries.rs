@@ -59,6 +59,9 @@ impl Tries {
         if !body.is_end_stream() {
             let (upload, guarded) = Upload::new(body, exchange.record.sent(), Some(standing));
             body = guarded;
+            if let Some(names) = &exchange.reserved {
+                upload.reserve(Arc::clone(names));
+            }
             exchange.upload = Some(upload);
         }
         let mut replay = body.is_end_stream().then(Bytes::new);

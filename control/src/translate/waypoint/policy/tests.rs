@@ -87,7 +87,8 @@ fn a_rule_that_is_not_understood_is_sent_as_unreadable() {
     for (case, rule, why) in [
         ("an empty one is understood: it matches all", "{}", ""),
         ("path and method", "{to: [{operation: {paths: [/a], methods: [GET]}}]}", ""),
-        ("JWT", "{from: [{source: {requestPrincipals: ['*']}}]}", "JWT"),
+        ("what a token says", "{from: [{source: {requestPrincipals: ['*']}}]}", ""),
+        ("a claim", "{when: [{key: 'request.auth.claims[team]', values: [books]}]}", ""),
         (
             "remote addresses",
             "{from: [{source: {remoteIpBlocks: [10.0.0.0/8]}}]}",
@@ -109,13 +110,35 @@ fn a_rule_that_is_not_understood_is_sent_as_unreadable() {
 }
 
 #[test]
+fn no_authorizer_waits_for_a_token() {
+    for rule in [
+        "{from: [{source: {requestPrincipals: ['*']}}]}",
+        "{from: [{source: {notRequestPrincipals: ['*']}}]}",
+        "{when: [{key: 'request.auth.claims[team]', values: [books]}]}",
+    ] {
+        let target = "targetRefs: [{kind: Service, name: store}]";
+        let (policy, _, said) =
+            policy(&format!("action: CUSTOM, provider: {{name: e}}, {target}, rules: [{rule}]"));
+        assert!(!policy.expect("sent").rules[0].unreadable.is_empty(), "{rule}");
+        let message = said.expect("said").message;
+        assert!(
+            message.contains("which no authorizer waits for and matches everything"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn fields_arrive_as_written_and_accounts_with_their_namespace() {
-    let rule = "{from: [{source: {principals: [p], notNamespaces: [n], ipBlocks: [10.0.0.0/8], serviceAccounts: [sa, other/sa]}}], to: [{operation: {hosts: [h], notPaths: [/x], ports: ['80']}}], when: [{key: source.ip, notValues: [10.0.0.1]}]}";
+    let rule = "{from: [{source: {principals: [p], notNamespaces: [n], ipBlocks: [10.0.0.0/8], serviceAccounts: [sa, other/sa], requestPrincipals: [i/s], notRequestPrincipals: [i/t]}}], to: [{operation: {hosts: [h], notPaths: [/x], ports: ['80']}}], when: [{key: source.ip, notValues: [10.0.0.1]}]}";
     let (policy, _, _) = policy(&format!(
-        "action: CUSTOM, provider: {{name: engine}}, targetRefs: [{{kind: Service, name: store}}], rules: [{rule}]"
+        "action: DENY, provider: {{name: engine}}, targetRefs: [{{kind: Service, name: store}}], rules: [{rule}]"
     ));
     let policy = policy.expect("sent");
-    assert_eq!((policy.action(), policy.provider.as_str()), (pb::PolicyAction::Custom, "engine"));
+    assert_eq!((policy.action(), policy.provider.as_str()), (pb::PolicyAction::Deny, "engine"));
+    let said = &policy.rules[0].from[0];
+    assert_eq!(said.request_principals, ["i/s"]);
+    assert_eq!(said.not_request_principals, ["i/t"]);
     let rule = &policy.rules[0];
     let (source, operation, when) = (&rule.from[0], &rule.to[0], &rule.when[0]);
     assert_eq!(source.principals, ["p"]);

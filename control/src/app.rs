@@ -77,6 +77,8 @@ impl App {
         let reading = parts.source(&config, updates)?;
         let (reported, reports) = mpsc::channel(256);
         let services = parts.services(&config, reported, &mut registry);
+        let (told, fetched) = mpsc::channel(16);
+        let keeper = parts.keeper(&config, told, &mut registry);
         let registry = Arc::new(registry);
         let admin = parts.admin(&config, registry.clone()).await?;
         let admin_address = admin.local_addr()?;
@@ -109,7 +111,7 @@ impl App {
         });
         let mut tasks = vec![
             tokio::spawn(reading),
-            tokio::spawn(parts.run(source, reports)),
+            tokio::spawn(parts.run(source, reports, keeper, fetched)),
             tokio::spawn(status::write(board.clone(), state)),
             tokio::spawn(certificate.keep()),
             tokio::spawn(admin.run(stop.clone())),

@@ -115,6 +115,11 @@ pub struct Config {
     #[serde(flatten)]
     pub waypoints: Options,
 
+    /// A host of jwksUri that may be on this machine or its links, such as a provider beside
+    /// control; may be given several times. Keys are fetched from no other such address.
+    #[arg(long = "jwks-local-host", env = "CONTROL_JWKS_LOCAL_HOSTS", value_delimiter = ',')]
+    pub jwks_local_hosts: Vec<String>,
+
     /// A discovery stream is ended at this age; the proxy comes back with what it holds.
     #[arg(long, env = "MAX_STREAM_AGE", default_value = "30m", value_parser = duration)]
     pub max_stream_age: Duration,
@@ -169,6 +174,7 @@ impl Config {
             credential_life: hour,
             waypoints: Options::default(),
             node_grace: limits::NODE_GRACE,
+            jwks_local_hosts: Vec::new(),
             max_stream_age: hour / 2,
             subscriber_patience: hour / 60,
         }

@@ -70,6 +70,7 @@ impl Deployer {
             | Kind::PeerAuthentication
             | Kind::ServiceEntry
             | Kind::WorkloadEntry
+            | Kind::RequestAuthentication
             | Kind::MeshConfig => {}
         }
     }

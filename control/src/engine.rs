@@ -25,6 +25,8 @@ use self::publish::Publisher;
 use self::rollout::{IN_FLIGHT, PATIENCE, Step};
 
 use crate::deploy::Deployer;
+use crate::jwks::url::KeySetUrl;
+use crate::jwks::{Fetched, Wanted};
 use crate::model::dirty::{Dirty, dirtied_by, waypoint_of};
 use crate::model::object::{Key, Kind, Object, ObjectRef};
 use crate::model::report::Report;
@@ -49,6 +51,8 @@ pub struct Tables {
     pub waypoint_routes: Table,
     /// Layer 7 policies of waypoints.
     pub waypoint_policies: Table,
+    /// Whose tokens waypoints trust.
+    pub waypoint_authentications: Table,
     /// External authorizers.
     pub waypoint_providers: Table,
     /// Pods for the nodes that run them.
@@ -66,6 +70,7 @@ impl Default for Tables {
             waypoint_gateways: Table::default(),
             waypoint_routes: Table::default(),
             waypoint_policies: Table::default(),
+            waypoint_authentications: Table::default(),
             waypoint_providers: Table::default(),
             node_pods: Table::default(),
             progress: Progress::default(),
@@ -83,6 +88,7 @@ impl Tables {
             Family::WaypointGateway => &self.waypoint_gateways,
             Family::WaypointRoute => &self.waypoint_routes,
             Family::WaypointPolicy => &self.waypoint_policies,
+            Family::WaypointAuthentication => &self.waypoint_authentications,
             Family::WaypointProvider => &self.waypoint_providers,
             Family::NodePod => &self.node_pods,
         }
@@ -129,6 +135,8 @@ pub struct Engine {
     rollouts: Vec<Rollout>,
     /// Whether the source has ever had a state to serve.
     synced: bool,
+    /// The key sets that somebody has to fetch.
+    wanted: watch::Sender<Wanted>,
 }
 
 impl Engine {
@@ -150,6 +158,7 @@ impl Engine {
             publisher,
             rollouts: Vec::new(),
             synced: false,
+            wanted: watch::Sender::default(),
         }
     }
 
@@ -170,6 +179,8 @@ impl Engine {
         let (mut dirty, mut gateways) = (BTreeSet::new(), BTreeSet::new());
         let mut entries = BTreeSet::new();
         let world = self.world.clone();
+        let of_tokens =
+            update.changes.iter().any(|(name, _)| name.kind == Kind::RequestAuthentication);
         for (name, object) in update.changes {
             if name.kind == Kind::ServiceEntry {
                 entries.insert(Key::new(&name.namespace, &name.name));
@@ -196,8 +207,13 @@ impl Engine {
             self.addresses.follow(&mut world, entries, first, &mut dirty);
             self.given.set(world.vips.len() as i64);
         }
+        if of_tokens {
+            let wanted = sync::read(&world).wanted_key_sets();
+            sync::write(&world).keep_fetched(&wanted);
+            self.wanted.send_if_modified(|old| std::mem::replace(old, wanted.clone()) != wanted);
+        }
         self.derive_all(dirty);
-        self.board.set_source(update.problems, update.synced);
+        self.board.set_source(update.problems, self.synced && self.has_key_sets());
         // Also without a change: the first update may be the one that makes the state ready.
         self.tables.ring();
     }
@@ -216,6 +232,36 @@ impl Engine {
         dirty.insert(Dirty::Pod(pod));
         self.derive_all(dirty);
         self.tables.ring();
+    }
+
+    /// The key sets that somebody has to fetch, and to tell of by [`Engine::fetched`].
+    pub fn wanted(&self) -> watch::Receiver<Wanted> {
+        self.wanted.subscribe()
+    }
+
+    /// Takes what became of a key set.
+    pub fn fetched(&mut self, url: &KeySetUrl, fetched: Fetched) {
+        let mut dirty = BTreeSet::new();
+        {
+            let mut world = sync::write(&self.world);
+            if !self.wanted.borrow().contains_key(url) || !world.set_fetched(url, fetched) {
+                return;
+            }
+            dirty.extend(world.verified_by(url).cloned().map(Dirty::Authentication));
+        }
+        self.derive_all(dirty);
+        if self.synced && self.has_key_sets() {
+            self.board.set_synced();
+        }
+        self.tables.ring();
+    }
+
+    /// Whether it is known of every key set what became of it. A control plane that starts
+    /// serves nothing before: else its waypoints would refuse what they accepted by the keys
+    /// that its forerunner had.
+    fn has_key_sets(&self) -> bool {
+        let world = sync::read(&self.world);
+        self.wanted.borrow().keys().all(|url| world.fetched(url).is_some())
     }
 
     /// Whether the source has had a state to serve.

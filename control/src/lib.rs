@@ -7,6 +7,7 @@
 //! - [`source`]: a directory of Kubernetes YAML or an API server, as events
 //! - [`api`]: the custom resources as their authors write them
 //! - [`model`]: the desired state and what a change makes dirty
+//! - [`jwks`]: the keys by which tokens of users are verified
 //! - [`deploy`]: the objects that a Gateway asks for
 //! - [`engine`]: from changed objects to changed resources
 //! - [`translate`]: the model to the wire
@@ -29,6 +30,7 @@ pub mod ca;
 pub mod config;
 pub mod deploy;
 pub mod engine;
+pub mod jwks;
 pub mod kubernetes;
 pub mod limits;
 pub mod listen;

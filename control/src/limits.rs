@@ -92,3 +92,20 @@ pub const MAX_ENTRY_ITEMS: usize = 256;
 
 /// Endpoints of one ServiceEntry; one with more is not read.
 pub const MAX_ENTRY_ENDPOINTS: usize = 4_096;
+/// Rules of one RequestAuthentication; with more, it is not understood.
+pub const MAX_JWT_RULES: usize = 128;
+
+/// Key sets of issuers that are fetched; tokens of further issuers are refused.
+pub const MAX_KEY_SETS: usize = 1_000;
+
+/// Longest key set, bytes; of a longer one the last good version stays in force.
+pub const MAX_KEY_SET: usize = 256 << 10;
+
+/// Keys of one key set; with more, the last good version stays in force.
+pub const MAX_KEYS: usize = 64;
+
+/// Key sets that are fetched at once; others wait.
+pub const MAX_FETCHES: usize = 8;
+
+/// Longest time that a user may give a fetch.
+pub const LONGEST_FETCH: Duration = Duration::from_mins(1);

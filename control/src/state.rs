@@ -3,7 +3,8 @@
 //! - [`digest`]: hashes as text
 //!
 //! Layout: `root-cert.pem`, `root-key.pem`, `token-key.pem`, `join-tokens/`, `reports/`,
-//! `last-good/`, `addresses.json`, `status.json`. Files are replaced whole, never written in place.
+//! `last-good/`, `addresses.json`, `key-sets.json`, `status.json`. Files are replaced whole, never
+//! written in place.
 
 pub mod digest;
 

@@ -108,6 +108,11 @@ impl Board {
         }
     }
 
+    /// There is a state to serve.
+    pub fn set_synced(&self) {
+        self.edit(|report| report.synced = true);
+    }
+
     /// A copy of everything.
     pub fn report(&self) -> Report {
         crate::sync::read(&self.report).clone()

@@ -51,6 +51,8 @@ pub enum Family {
     WaypointRoute,
     /// Layer 7 policies of waypoints.
     WaypointPolicy,
+    /// Whose tokens waypoints trust.
+    WaypointAuthentication,
     /// External authorizers.
     WaypointProvider,
     /// Pods for the nodes that run them; no discovery type.
@@ -110,6 +112,7 @@ pub fn derive(world: &World, dirty: &Dirty) -> Derived {
         Dirty::Entry(key) => entry::derive(world, key),
         Dirty::Host(key) => entry::host::derive(world, key),
         Dirty::WorkloadEntry(key) => entry::workload::derive(world, key),
+        Dirty::Authentication(key) => waypoint::authentication::derive(world, key),
     }
 }
 

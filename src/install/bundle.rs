@@ -17,9 +17,10 @@ const PART_OF: &str = "app.kubernetes.io/part-of";
 /// By which control is told the image of waypoints.
 const WAYPOINT_IMAGE: &str = "WAYPOINT_IMAGE";
 
-const DEFINITIONS: [&str; 4] = [
+const DEFINITIONS: [&str; 5] = [
     include_str!("../../manifests/definitions/authorization-policy.yaml"),
     include_str!("../../manifests/definitions/peer-authentication.yaml"),
+    include_str!("../../manifests/definitions/request-authentication.yaml"),
     include_str!("../../manifests/definitions/service-entry.yaml"),
     include_str!("../../manifests/definitions/workload-entry.yaml"),
 ];

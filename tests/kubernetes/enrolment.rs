@@ -77,6 +77,13 @@ apiVersion: security.istio.io/v1
 kind: PeerAuthentication
 metadata: {name: strict, namespace: shop}
 spec: {mtls: {mode: STRICT}}
+---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: of-sidecars, namespace: shop}
+spec:
+  selector: {matchLabels: {app: server}}
+  jwtRules: [{issuer: 'https://issuer.example', jwksUri: 'https://issuer.example/keys'}]
 ";
 
 const DENY: &str = "
@@ -350,6 +357,11 @@ testbed::scenario! {
 
         say("policies");
         cluster.kubectl().apply(STRICT)?;
+        eventually("what nobody enforces says so", SOON, async || {
+            let get = ["requestauthentication", "of-sidecars", "-n", "shop"];
+            let object = cluster.kubectl().get(&get).unwrap_or_default();
+            object["status"]["conditions"][0]["reason"] == "UnsupportedValue"
+        }).await?;
         let refused = async || !shop.serves(STRANGER, "http://server.shop/");
         eventually("the stranger is refused", SOON, refused).await?;
         assert!(shop.serves(CLIENT_POD, "http://server.shop/"), "mutual TLS passes");

@@ -1,4 +1,4 @@
-//! AuthorizationPolicy and PeerAuthentication of `security.istio.io/v1`.
+//! AuthorizationPolicy, PeerAuthentication and RequestAuthentication of `security.istio.io/v1`.
 //!
 //! The parts of a rule refuse fields that they do not know: a rule with one is unreadable.
 
@@ -116,6 +116,60 @@ pub struct Condition {
     pub values: Vec<String>,
     /// None of them.
     pub not_values: Vec<String>,
+}
+
+/// `spec` of a RequestAuthentication. Rules stay raw: each is read by itself.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct RequestAuthenticationSpec {
+    /// Pods of the scope; of sidecars.
+    pub selector: Option<Selector>,
+    /// One target, deprecated.
+    pub target_ref: Option<TargetRef>,
+    /// Targets.
+    pub target_refs: Vec<TargetRef>,
+    /// The rules: a list.
+    pub jwt_rules: serde_json::Value,
+}
+
+/// What tokens of one issuer must be.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+#[allow(missing_docs)] // Each field is the API's own name.
+pub struct JwtRule {
+    pub issuer: String,
+    pub audiences: Vec<String>,
+    #[serde(alias = "jwks_uri")]
+    pub jwks_uri: String,
+    pub jwks: String,
+    pub from_headers: Vec<JwtHeader>,
+    pub from_params: Vec<String>,
+    pub from_cookies: Vec<String>,
+    pub output_payload_to_header: String,
+    pub output_claim_to_headers: Vec<ClaimToHeader>,
+    pub forward_original_token: bool,
+    pub timeout: Option<String>,
+    pub space_delimited_claims: Vec<String>,
+}
+
+/// A header field that has the token.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JwtHeader {
+    /// Its name.
+    pub name: String,
+    /// What comes before the token.
+    pub prefix: String,
+}
+
+/// A claim that the application gets in a header field.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClaimToHeader {
+    /// The field.
+    pub header: String,
+    /// The claim.
+    pub claim: String,
 }
 
 /// `spec` of a PeerAuthentication.

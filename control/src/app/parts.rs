@@ -30,6 +30,10 @@ use crate::deploy::Deployer;
 use crate::deploy::leases::Leases;
 use crate::engine::addresses::Addresses;
 use crate::engine::{Engine, Tables};
+use crate::jwks::fetch::Fetcher;
+use crate::jwks::keeper::{Keeper, Told};
+use crate::jwks::kept::Kept;
+use crate::jwks::metrics::JwksMetrics;
 use crate::kubernetes::observed::Observed;
 use crate::kubernetes::touched::Touched;
 use crate::kubernetes::writers::Writers;
@@ -231,11 +235,25 @@ impl Parts {
             .with_context(|| format!("cannot listen on {}", config.admin))
     }
 
+    /// What fetches the keys of issuers.
+    pub(super) fn keeper(
+        &self,
+        config: &Config,
+        told: mpsc::Sender<Told>,
+        registry: &mut Registry,
+    ) -> Keeper {
+        let fetcher = Fetcher::new(&config.jwks_local_hosts);
+        let metrics = JwksMetrics::register(registry);
+        Keeper::new(fetcher, Kept::new(self.state.clone()), metrics, told)
+    }
+
     /// The one task that changes the world.
     pub(super) async fn run(
         mut self,
         mut source: mpsc::Receiver<Update>,
         mut reports: mpsc::Receiver<FromNode>,
+        keeper: Keeper,
+        mut fetched: mpsc::Receiver<Told>,
     ) {
         let deployer = if self.client.is_some() {
             Deployer::idle()
@@ -250,6 +268,8 @@ impl Parts {
         };
         let engine = Engine::new(self.world.clone(), tables, board, deployer);
         let mut engine = engine.keeping(addresses).counting(self.given.clone());
+        // Ends with this task, which holds the other end.
+        tokio::spawn(keeper.run(engine.wanted()));
         let mut batch = Vec::new();
         // In a cluster there is nobody who reports to us.
         let mut reporting = true;
@@ -263,6 +283,7 @@ impl Parts {
                     reporting = n > 0;
                     self.intake.take(&mut engine, std::mem::take(&mut batch)).await;
                 }
+                Some((url, keys)) = fetched.recv() => engine.fetched(&url, keys),
                 () = self.intake.due() => self.intake.fall_silent(&mut engine),
                 () = engine.due() => engine.advance(),
             }

@@ -133,7 +133,10 @@ pub fn is_withdrawal(step: &Step) -> bool {
 
 /// Whether waypoints guard something with resources of that family.
 pub fn is_held(family: Family) -> bool {
-    matches!(family, Family::WaypointPolicy | Family::WaypointRoute)
+    matches!(
+        family,
+        Family::WaypointPolicy | Family::WaypointRoute | Family::WaypointAuthentication
+    )
 }
 
 /// The same, bound as before.

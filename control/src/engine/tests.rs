@@ -304,3 +304,43 @@ async fn every_endpoint_of_an_entry_is_bound_and_guarded_in_the_same_steps() {
     next(&mut mesh).await;
     assert_eq!(endpoints(&mesh), [(false, 0); 2]);
 }
+
+const JWT: &str = "apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: wp, namespace: shop}
+spec: {gatewayClassName: ambit-waypoint, listeners: [{name: m, port: 15008, protocol: HBONE}]}
+---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: jwt, namespace: shop}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: wp}]
+  jwtRules: [{issuer: i, jwksUri: 'https://issuer.example/keys'}]
+";
+
+#[test]
+fn nothing_is_served_before_it_is_known_what_became_of_the_keys() {
+    use crate::jwks::set::KeySet;
+
+    let mut mesh = Mesh::new();
+    let wanted = mesh.engine.wanted();
+    mesh.set("jwt", JWT);
+    assert!(mesh.engine.is_synced() && !mesh.board.synced(), "waiting for the keys");
+    let url = wanted.borrow().keys().next().cloned().expect("wanted");
+    assert_eq!(url.to_string(), "https://issuer.example/keys");
+    let before = mesh.tables.waypoint_authentications.revision();
+    let text = crate::jwks::set::tests::jwks(jsonwebtoken::Algorithm::ES256, "one").to_string();
+    let set = KeySet::read(text.as_bytes()).expect("a key set").set;
+    mesh.engine.fetched(&url, Fetched { keys: Some(Arc::new(set)), trouble: None });
+    assert!(mesh.board.synced());
+    let changes = mesh.tables.waypoint_authentications.since(before).expect("not behind");
+    assert_eq!(changes.updated.len(), 1, "only that object");
+    let name = ObjectRef::new(Kind::RequestAuthentication, "shop", "jwt");
+    assert_eq!(mesh.board.conditions(&name)[0].reason, "Accepted");
+    // What nobody wants any longer is forgotten, and a late word about it is nothing.
+    mesh.remove("jwt");
+    assert!(wanted.borrow().is_empty());
+    mesh.engine.fetched(&url, Fetched::default());
+    assert!(sync::read(&mesh.world).fetched(&url).is_none());
+    assert!(mesh.tables.waypoint_authentications.is_empty());
+}

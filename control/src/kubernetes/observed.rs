@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::model::object::{Kind, ObjectRef};
 
 /// The kinds that are kept.
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 11] = [
     Kind::Namespace,
     Kind::Service,
     Kind::GatewayClass,
@@ -22,6 +22,7 @@ const KINDS: [Kind; 10] = [
     Kind::PeerAuthentication,
     Kind::ServiceEntry,
     Kind::WorkloadEntry,
+    Kind::RequestAuthentication,
 ];
 
 /// An object.

@@ -44,6 +44,8 @@ pub enum Dirty {
     Host(Key),
     /// A WorkloadEntry's workload and its condition.
     WorkloadEntry(Key),
+    /// A RequestAuthentication.
+    Authentication(Key),
 }
 
 /// What the object `name`, as it is in `world` now, makes dirty.
@@ -55,6 +57,7 @@ pub fn dirtied_by(world: &World, name: &ObjectRef, out: &mut BTreeSet<Dirty>) {
         Kind::EndpointSlice => slice(world, key, out),
         Kind::AuthorizationPolicy => policy(world, key, out),
         Kind::PeerAuthentication => peer(world, key, out),
+        Kind::RequestAuthentication => drop(out.insert(Dirty::Authentication(key))),
         Kind::Gateway => drop(out.insert(Dirty::Gateway(key))),
         Kind::HTTPRoute => drop(out.insert(Dirty::Route(key))),
         Kind::GRPCRoute => drop(out.insert(Dirty::GrpcRoute(key))),
@@ -246,6 +249,7 @@ fn everything(world: &World, out: &mut BTreeSet<Dirty>) {
         (Kind::Service, Dirty::Service),
         (Kind::AuthorizationPolicy, Dirty::Policy),
         (Kind::PeerAuthentication, Dirty::Peer),
+        (Kind::RequestAuthentication, Dirty::Authentication),
         (Kind::Gateway, Dirty::Gateway),
         (Kind::HTTPRoute, Dirty::Route),
         (Kind::GRPCRoute, Dirty::GrpcRoute),

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::entry::{ServiceEntry, WorkloadEntry};
 use crate::api::gateway::{Gateway, GatewayClass, GrpcRoute, HttpRoute, ReferenceGrant};
+use crate::jwks::set::KeySet;
+use crate::jwks::url::KeySetUrl;
 
 /// Labels or annotations.
 pub type Map = BTreeMap<String, String>;
@@ -46,6 +49,8 @@ pub enum Kind {
     ServiceEntry,
     /// networking.istio.io
     WorkloadEntry,
+    /// security.istio.io
+    RequestAuthentication,
     /// The ConfigMap that holds the mesh configuration.
     MeshConfig,
 }
@@ -381,6 +386,60 @@ pub struct PeerAuthentication {
     pub ports: BTreeMap<u16, MtlsMode>,
 }
 
+/// Whose tokens are trusted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestAuthentication {
+    /// Name, labels, annotations.
+    pub meta: Meta,
+    /// What it is attached to.
+    pub targets: Vec<TargetRef>,
+    /// Or-ed.
+    pub rules: Vec<JwtRule>,
+    /// What could not be understood; every request to its targets is refused.
+    pub unreadable: Option<String>,
+}
+
+/// What tokens of one issuer must be; understood in every field but perhaps its keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwtRule {
+    /// `iss`.
+    pub issuer: String,
+    /// One of them must be in `aud`; none accepts any.
+    pub audiences: Vec<String>,
+    /// Who may have signed.
+    pub keys: JwtKeys,
+    /// Header fields that have the token.
+    pub from_headers: Vec<crate::api::security::JwtHeader>,
+    /// Parameters of the query that have it.
+    pub from_params: Vec<String>,
+    /// Cookies that have it.
+    pub from_cookies: Vec<String>,
+    /// The application gets the token too.
+    pub forward: bool,
+    /// The field in which it gets the payload, or empty.
+    pub payload_header: String,
+    /// Fields in which it gets single claims.
+    pub claim_headers: Vec<crate::api::security::ClaimToHeader>,
+    /// Claims that are lists of words.
+    pub space_delimited_claims: Vec<String>,
+}
+
+/// Where the keys of an issuer are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JwtKeys {
+    /// In the object.
+    Inline(KeySet),
+    /// To be fetched.
+    Remote {
+        /// From where.
+        url: KeySetUrl,
+        /// How long that may take.
+        timeout: Duration,
+    },
+    /// Nowhere; tokens of the issuer are refused, and why.
+    Refused(String),
+}
+
 /// The mesh configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeshConfig {
@@ -427,6 +486,8 @@ pub enum Object {
     ServiceEntry(Box<ServiceEntry>),
     /// One instance of something that runs outside the cluster.
     WorkloadEntry(Box<WorkloadEntry>),
+    /// Whose tokens are trusted.
+    RequestAuthentication(Box<RequestAuthentication>),
     /// The mesh configuration.
     MeshConfig(Box<MeshConfig>),
 }
@@ -450,6 +511,7 @@ impl Object {
             Self::PeerAuthentication(_) => Kind::PeerAuthentication,
             Self::ServiceEntry(_) => Kind::ServiceEntry,
             Self::WorkloadEntry(_) => Kind::WorkloadEntry,
+            Self::RequestAuthentication(_) => Kind::RequestAuthentication,
             Self::MeshConfig(_) => Kind::MeshConfig,
         }
     }

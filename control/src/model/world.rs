@@ -1,17 +1,20 @@
 //! All objects, with their indexes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use hbone::identity::TrustDomain;
 
 use super::entry::{ServiceEntry, WorkloadEntry};
 use super::object::{
-    AuthorizationPolicy, EndpointSlice, Key, Kind, Map, MeshConfig, Namespace, Node, Object,
-    ObjectRef, PeerAuthentication, Pod, Service, ServiceAccount,
+    AuthorizationPolicy, EndpointSlice, JwtKeys, Key, Kind, Map, MeshConfig, Namespace, Node,
+    Object, ObjectRef, PeerAuthentication, Pod, RequestAuthentication, Service, ServiceAccount,
 };
 use super::report::Report;
 use super::vips::Vips;
 use crate::api::gateway::{Gateway, GatewayClass, GrpcRoute, HttpRoute, ReferenceGrant};
+use crate::jwks::url::KeySetUrl;
+use crate::jwks::{Fetched, Wanted};
 use crate::translate::waypoint::GATEWAY_NAME;
 
 /// Facts of the installation that no object holds.
@@ -54,6 +57,8 @@ pub struct World {
     entries_by_host: BTreeMap<String, BTreeSet<Key>>,
     /// Addresses that hosts of ServiceEntries were given.
     pub vips: Vips,
+    authentications: BTreeMap<Key, RequestAuthentication>,
+    fetched: BTreeMap<KeySetUrl, Fetched>,
     pods_by_node: BTreeMap<String, BTreeSet<Key>>,
     slices_by_service: BTreeMap<Key, BTreeSet<Key>>,
     slices_by_pod: BTreeMap<Key, BTreeSet<Key>>,
@@ -91,6 +96,8 @@ impl World {
             workload_entries: BTreeMap::new(),
             entries_by_host: BTreeMap::new(),
             vips: Vips::default(),
+            authentications: BTreeMap::new(),
+            fetched: BTreeMap::new(),
             pods_by_node: BTreeMap::new(),
             slices_by_service: BTreeMap::new(),
             slices_by_pod: BTreeMap::new(),
@@ -192,6 +199,44 @@ impl World {
     /// The WorkloadEntries of a namespace.
     pub fn workload_entries_in(&self, namespace: &str) -> impl Iterator<Item = &WorkloadEntry> {
         within(&self.workload_entries, namespace)
+    }
+
+    /// A RequestAuthentication.
+    pub fn authentication(&self, key: &Key) -> Option<&RequestAuthentication> {
+        self.authentications.get(key)
+    }
+
+    /// The key sets that are to be fetched, each with the time that it may take.
+    pub fn wanted_key_sets(&self) -> Wanted {
+        let mut wanted = Wanted::new();
+        for (url, timeout) in self.authentications.values().flat_map(remote) {
+            let longest = wanted.entry(url.clone()).or_default();
+            *longest = timeout.max(*longest);
+        }
+        wanted
+    }
+
+    /// The RequestAuthentications whose tokens a key set verifies.
+    pub fn verified_by<'a>(&'a self, url: &'a KeySetUrl) -> impl Iterator<Item = &'a Key> {
+        let all = self.authentications.iter();
+        all.filter(move |(_, one)| remote(one).any(|(own, _)| own == url)).map(|(key, _)| key)
+    }
+
+    /// What became of a key set; none if it was not asked for yet.
+    pub fn fetched(&self, url: &KeySetUrl) -> Option<&Fetched> {
+        self.fetched.get(url)
+    }
+
+    /// Notes what became of a key set; whether that is new.
+    pub fn set_fetched(&mut self, url: &KeySetUrl, fetched: Fetched) -> bool {
+        let new = self.fetched.get(url) != Some(&fetched);
+        self.fetched.insert(url.clone(), fetched);
+        new
+    }
+
+    /// Forgets key sets that nobody wants.
+    pub fn keep_fetched(&mut self, wanted: &Wanted) {
+        self.fetched.retain(|url, _| wanted.contains_key(url));
     }
 
     /// The pods of a namespace.
@@ -310,6 +355,7 @@ impl World {
             Kind::PeerAuthentication => keyed(self.peers.keys().collect()),
             Kind::ServiceEntry => keyed(self.entries.keys().collect()),
             Kind::WorkloadEntry => keyed(self.workload_entries.keys().collect()),
+            Kind::RequestAuthentication => keyed(self.authentications.keys().collect()),
             Kind::MeshConfig => Vec::new(),
         }
     }
@@ -363,6 +409,7 @@ impl World {
                 self.entries.insert(key, *o);
             }
             Object::WorkloadEntry(o) => drop(self.workload_entries.insert(key, *o)),
+            Object::RequestAuthentication(o) => drop(self.authentications.insert(key, *o)),
         }
     }
 
@@ -388,6 +435,7 @@ impl World {
             Kind::PeerAuthentication => drop(self.peers.remove(key)),
             Kind::ServiceEntry => drop(self.entries.remove(key)),
             Kind::WorkloadEntry => drop(self.workload_entries.remove(key)),
+            Kind::RequestAuthentication => drop(self.authentications.remove(key)),
         }
     }
 
@@ -442,6 +490,15 @@ impl World {
             unlink(&mut self.slices_by_pod, &Key::new(&key.namespace, name), key);
         }
     }
+}
+
+/// The key sets that an object wants fetched. One without targets is enforced by nobody.
+fn remote(one: &RequestAuthentication) -> impl Iterator<Item = (&KeySetUrl, Duration)> {
+    let rules = one.rules.iter().filter(|_| !one.targets.is_empty());
+    rules.filter_map(|rule| match &rule.keys {
+        JwtKeys::Remote { url, timeout } => Some((url, *timeout)),
+        JwtKeys::Inline(_) | JwtKeys::Refused(_) => None,
+    })
 }
 
 /// The pods that a slice names.

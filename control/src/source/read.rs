@@ -8,6 +8,7 @@ mod mesh;
 mod networking;
 mod security;
 mod stand_in;
+mod tokens;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
@@ -151,6 +152,9 @@ fn kind_of(api: &str, kind: &str) -> Option<Kind> {
         ("networking.istio.io/v1" | "networking.istio.io/v1beta1", "WorkloadEntry") => {
             Kind::WorkloadEntry
         }
+        ("security.istio.io/v1" | "security.istio.io/v1beta1", "RequestAuthentication") => {
+            Kind::RequestAuthentication
+        }
         _ => return None,
     })
 }
@@ -185,6 +189,7 @@ pub fn read(value: &Value, context: &Context) -> Result<Read, ReadError> {
         Kind::PeerAuthentication => security::peer_authentication(value, &mut notes)?,
         Kind::ServiceEntry => networking::service_entry(value, context, &mut notes)?,
         Kind::WorkloadEntry => networking::workload_entry(value, &mut notes)?,
+        Kind::RequestAuthentication => tokens::request_authentication(value, &mut notes)?,
         Kind::MeshConfig => mesh::mesh_config(value, context, &mut notes)?,
     };
     let name = identify(value, context).ok_or(ReadError::NotAnObject)?;

@@ -4,7 +4,8 @@
 //! while its Gateway is missing, not ready or does not accept the caller. docs/wire.md,
 //! "Waypoints".
 
-mod duration;
+pub mod authentication;
+pub(crate) mod duration;
 mod filter;
 pub mod gateway;
 pub(super) mod offer;

@@ -23,6 +23,8 @@ pub const ADDRESS: &str = "type.googleapis.com/istio.workload.Address";
 
 /// External authorizers, for waypoints.
 pub const WAYPOINT_PROVIDER: &str = "type.googleapis.com/ambit.waypoint.v1.Provider";
+/// Whose tokens are trusted, for the waypoints of their targets.
+pub const WAYPOINT_AUTHENTICATION: &str = "type.googleapis.com/ambit.waypoint.v1.Authentication";
 /// Layer 7 policies, for the waypoints of their targets.
 pub const WAYPOINT_POLICY: &str = "type.googleapis.com/ambit.waypoint.v1.Policy";
 /// Routes, for the waypoints of their parents.
@@ -45,6 +47,7 @@ pub fn all(tables: &Tables) -> Vec<Type> {
         open(AUTHORIZATION, &tables.authorization, false),
         open(ADDRESS, &tables.address, true),
         scoped(WAYPOINT_PROVIDER, &tables.waypoint_providers),
+        scoped(WAYPOINT_AUTHENTICATION, &tables.waypoint_authentications),
         scoped(WAYPOINT_POLICY, &tables.waypoint_policies),
         scoped(WAYPOINT_ROUTE, &tables.waypoint_routes),
         scoped(WAYPOINT_GATEWAY, &tables.waypoint_gateways),

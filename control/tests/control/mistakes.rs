@@ -74,6 +74,13 @@ async fn a_mistake_is_reported_where_it_is_and_nothing_else_stops() {
         ("twice in a file", format!("{}---\n{}", pod("80"), pod("81")), "Pod shop/late", "", "in this file twice"),
         ("unknown field of a policy", policy("[{from: [{source: {principal: [a]}}]}]"), "AuthorizationPolicy shop/p", "spec.rules[0].from[0].source.principal", "until it is right, what it belongs to matches its whole target"),
         (
+            "unknown field of a RequestAuthentication",
+            "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: jwt, namespace: shop}\nspec: {targetRefs: [{kind: Service, name: store}], jwtRules: [{issuer: i, fromFoo: [a]}]}\n".to_owned(),
+            "RequestAuthentication shop/jwt",
+            "spec.jwtRules[0].fromFoo",
+            "until it is right, every request to the targets is refused",
+        ),
+        (
             "unknown field of a grant",
             "apiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {name: g, namespace: shop}\nspec: {from: [], to: [], until: tomorrow}\n".to_owned(),
             "ReferenceGrant shop/g",

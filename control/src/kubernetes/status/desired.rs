@@ -24,7 +24,9 @@ const BOUND: &str = "istio.io/WaypointBound";
 /// Conditions of a Gateway that are its controller's.
 const GATEWAY: [&str; 3] = ["Accepted", "Programmed", "ResolvedRefs"];
 const LISTENER: [&str; 4] = ["Accepted", "Conflicted", "Programmed", "ResolvedRefs"];
-const POLICY: [&str; 2] = ["ZtunnelAccepted", "WaypointAccepted"];
+/// What a waypoint makes of an object.
+const ACCEPTED: &str = "WaypointAccepted";
+const POLICY: [&str; 2] = ["ZtunnelAccepted", ACCEPTED];
 const ENTRY: [&str; 6] = [
     BOUND,
     "istio.io/WaypointMissing",
@@ -83,6 +85,11 @@ impl Judge<'_> {
                     conditions = self.refused(name, "WaypointAccepted", conditions);
                 }
                 let merged = merge(found, &conditions, &POLICY, seen.generation, now);
+                Some(json!({"conditions": merged}))
+            }
+            Kind::RequestAuthentication => {
+                let conditions = self.refused(name, ACCEPTED, conditions);
+                let merged = merge(found, &conditions, &[ACCEPTED], seen.generation, now);
                 Some(json!({"conditions": merged}))
             }
             Kind::Service => {

@@ -181,6 +181,13 @@ fn an_object_makes_dirty_what_depends_on_it_and_nothing_else() {
             vec!["Policy(else/p)", "Entry(else/twin)"],
         ),
         ("a route", Kind::HTTPRoute, "shop", "r", vec!["Route(shop/r)"]),
+        (
+            "a RequestAuthentication",
+            Kind::RequestAuthentication,
+            "shop",
+            "jwt",
+            vec!["Authentication(shop/jwt)"],
+        ),
         ("a route of gRPC", Kind::GRPCRoute, "shop", "r", vec!["GrpcRoute(shop/r)"]),
         ("a Gateway", Kind::Gateway, "shop", "gate", vec!["Gateway(shop/gate)"]),
         ("a node is only looked up", Kind::Node, "", "n", vec![]),

@@ -28,7 +28,7 @@ const SECURITY: &str = "security.istio.io";
 const NETWORKING: &str = "networking.istio.io";
 
 /// All of them.
-pub(crate) const ALL: [Watched; 16] = [
+pub(crate) const ALL: [Watched; 17] = [
     of(Kind::Namespace, "", "Namespace", "namespaces"),
     of(Kind::Node, "", "Node", "nodes"),
     of(Kind::Pod, "", "Pod", "pods"),
@@ -48,6 +48,7 @@ pub(crate) const ALL: [Watched; 16] = [
     of(Kind::PeerAuthentication, SECURITY, "PeerAuthentication", "peerauthentications"),
     of(Kind::ServiceEntry, NETWORKING, "ServiceEntry", "serviceentries"),
     of(Kind::WorkloadEntry, NETWORKING, "WorkloadEntry", "workloadentries"),
+    of(Kind::RequestAuthentication, SECURITY, "RequestAuthentication", "requestauthentications"),
     of(Kind::MeshConfig, "", "ConfigMap", "configmaps"),
 ];
 

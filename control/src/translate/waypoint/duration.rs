@@ -1,7 +1,7 @@
 //! Durations as the Gateway API (GEP-2257) and the mesh configuration write them.
 
 /// Reads `500ms`, `1h30m` or `0.05s`; at most 32 characters.
-pub(super) fn read(text: &str) -> Option<prost_types::Duration> {
+pub(crate) fn read(text: &str) -> Option<prost_types::Duration> {
     let mut rest = text;
     let mut nanos: u64 = 0;
     if text.is_empty() || text.len() > 32 {

@@ -201,6 +201,35 @@ fn an_object_that_cannot_be_read_is_not_accepted_whatever_its_last_good_version_
 }
 
 #[test]
+fn a_request_authentication_says_whether_it_is_enforced() {
+    let mut bench = Bench::new();
+    let said = [Condition::new("WaypointAccepted", true, "Accepted", "")];
+    let before = json!({"conditions": [
+        {"type": "Theirs", "status": "True"}, {"type": "WaypointAccepted", "status": "False"},
+    ]});
+    let object = seen(json!({"metadata": {}, "status": before}));
+    let status = |bench: &Bench| {
+        bench.status(Kind::RequestAuthentication, "jwt", &object, &said).expect("ours")
+    };
+    let written = status(&bench);
+    assert_eq!(written["conditions"].as_array().map(Vec::len), Some(2), "beside another's");
+    assert_eq!(condition(&written["conditions"], "WaypointAccepted")["status"], "True");
+    bench.problems.push(Problem {
+        object: "RequestAuthentication shop/jwt".to_owned(),
+        field: "spec.targetRefs".to_owned(),
+        message: "is no list".to_owned(),
+        refused: true,
+        ..Problem::default()
+    });
+    let written = status(&bench);
+    let accepted = condition(&written["conditions"], "WaypointAccepted");
+    assert_eq!(
+        (&accepted["status"], &accepted["reason"]),
+        (&json!("False"), &json!("UnsupportedValue"))
+    );
+}
+
+#[test]
 fn services_and_namespaces_say_whether_they_are_bound_and_nothing_else() {
     let bench = Bench::new();
     let said = [

@@ -21,7 +21,18 @@ impl Answered {
 
 /// Asks with curl.
 pub(crate) async fn ask(client: &MeshPod, url: &str) -> anyhow::Result<Answered> {
-    let text = client.curl(["--include", "--max-time", "10", url]).await?.text();
+    ask_with(client, url, &[]).await
+}
+
+/// Asks with curl and these fields, each `Name: value`.
+pub(crate) async fn ask_with(
+    client: &MeshPod,
+    url: &str,
+    fields: &[&str],
+) -> anyhow::Result<Answered> {
+    let fields = fields.iter().flat_map(|field| ["--header", field]);
+    let args: Vec<&str> = ["--include", "--max-time", "10"].into_iter().chain(fields).collect();
+    let text = client.curl(args.into_iter().chain([url])).await?.text();
     let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.filter(|_| text.starts_with("HTTP/"));
     Ok(Answered { status, text })

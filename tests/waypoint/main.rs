@@ -6,6 +6,7 @@ mod authorizer;
 mod bypass;
 mod engine;
 mod grpc;
+mod jwt;
 mod revoke;
 mod routes;
 mod shop;

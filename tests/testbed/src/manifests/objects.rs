@@ -90,6 +90,18 @@ pub fn authorization_policy(
         "metadata": {"name": name, "namespace": namespace}, "spec": spec})
 }
 
+/// A RequestAuthentication of a Service, with these `jwtRules`.
+pub fn request_authentication(
+    (namespace, name): (&str, &str),
+    service: &str,
+    rules: &Value,
+) -> Value {
+    json!({"apiVersion": "security.istio.io/v1", "kind": "RequestAuthentication",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"targetRefs": [{"kind": "Service", "group": "", "name": service}],
+            "jwtRules": rules}})
+}
+
 /// A rule on callers: `principals` such as `cluster.local/ns/shop/sa/web`.
 pub fn from_principals(principals: &[&str]) -> Value {
     json!({"from": [{"source": {"principals": principals}}]})

@@ -242,7 +242,7 @@ fn everything(world: &World, out: &mut BTreeSet<Dirty>) {
     for entry in world.refs(Kind::ServiceEntry) {
         self::entry(world, &Key { namespace: entry.namespace, name: entry.name }, out);
     }
-    let kinds: [(Kind, Make); 10] = [
+    let kinds: [(Kind, Make); 11] = [
         (Kind::Namespace, |key| Dirty::Namespace(key.name)),
         (Kind::Pod, Dirty::Pod),
         (Kind::EndpointSlice, Dirty::Slice),

@@ -162,6 +162,7 @@ fn route_of_admins() -> pb::Route {
         parents: vec![pb::Parent {
             target: Some(pb::parent::Target::Service(service())),
             port: 80,
+            ..Default::default()
         }],
         rules: vec![
             pb::RouteRule {

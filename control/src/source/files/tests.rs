@@ -112,7 +112,8 @@ fn a_policy_that_was_never_read_denies_and_a_last_good_version_comes_first() {
     );
     // Over a restart, also of a directory that cannot be looked at then.
     let raw: Vec<String> = files.raw("f").into_iter().map(str::to_owned).collect();
-    let mut after = Files::new(Context { mesh_config: Key::new("istio-system", "istio") });
+    let mut after =
+        Files::new(Context { mesh_config: Key::new("istio-system", "istio"), has_status: false });
     assert_eq!(action(&after.restore("f", &raw)), Some(Action::Deny));
     assert!(after.set("f", &policy("p", "BLOCK")).is_empty(), "nothing changed");
     assert!(said(&after).contains("it denies everything"), "{}", said(&after));

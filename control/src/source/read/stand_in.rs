@@ -14,7 +14,7 @@ use super::{Context, check_name, identify, kind_of};
 use crate::api::gateway::{GrpcMatch, HttpMatch, ParentRef, Route, RouteSpec};
 use crate::model::object::{
     Action, AuthorizationPolicy, Key, Kind, Map, Meta, MtlsMode, Object, ObjectRef,
-    PeerAuthentication, Rule, TargetRef, boolean,
+    PeerAuthentication, RequestAuthentication, Rule, TargetRef, boolean,
 };
 use crate::state::digest;
 
@@ -44,6 +44,7 @@ pub fn stand_in(value: &Value, context: &Context) -> Option<StandIn> {
     let (value, effect) = match kind {
         Kind::AuthorizationPolicy => policy(value, meta),
         Kind::PeerAuthentication => peer(value, meta),
+        Kind::RequestAuthentication => tokens(value, meta)?,
         Kind::HTTPRoute => {
             let (spec, effect) = route::<HttpMatch>(value, &object)?;
             (Object::HTTPRoute(Box::new(Route { meta, spec })), effect)
@@ -118,6 +119,17 @@ fn policy(value: &Value, meta: Meta) -> (Object, String) {
         ..AuthorizationPolicy::default()
     };
     (Object::AuthorizationPolicy(Box::new(policy)), effect)
+}
+
+/// What refuses every request to the targets; none where they cannot be read: policies that ask
+/// for a token then find none.
+fn tokens(value: &Value, meta: Meta) -> Option<(Object, String)> {
+    let (_, targets) = target(value.get("spec").unwrap_or(&Value::Null));
+    let unreadable = Some("the object cannot be read".to_owned());
+    let object = RequestAuthentication { meta, targets, unreadable, ..Default::default() };
+    let effect = "it refuses every request to what its targetRefs name".to_owned();
+    let some = !object.targets.is_empty();
+    some.then(|| (Object::RequestAuthentication(Box::new(object)), effect))
 }
 
 /// Selector and targets of a policy; neither where one cannot be read, which is its whole scope.

@@ -66,8 +66,8 @@ fn targets(
     let (mut targets, mut groups) = (Vec::new(), BTreeSet::new());
     for (index, reference) in object.targets.iter().enumerate() {
         match target(world, &object.meta.key, reference, derived) {
-            Ok((target, waypoints)) => {
-                targets.push(target);
+            Ok((named, waypoints)) => {
+                targets.extend(named);
                 groups.extend(waypoints);
             }
             Err(problem) => problems.push(format!("spec.targetRefs[{index}] {problem}")),

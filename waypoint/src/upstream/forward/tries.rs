@@ -1,6 +1,7 @@
 //! What is left of a request between its tries, and whether there is another.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;

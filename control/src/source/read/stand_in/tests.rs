@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 
 fn context() -> Context {
-    Context { mesh_config: Key::new("istio-system", "istio") }
+    Context { mesh_config: Key::new("istio-system", "istio"), has_status: false }
 }
 
 fn of(api: &str, kind: &str, rest: Value) -> Option<StandIn> {

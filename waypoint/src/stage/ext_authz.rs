@@ -171,10 +171,7 @@ impl ExternalAuthorization {
         let asked = call::check(&self.forwarder, &directory, self.own.as_deref(), call, request);
         match tokio::time::timeout(call.timeout, asked).await {
             Ok(outcome) => outcome,
-            Err(_) => Outcome::Error {
-                reason: format!("no answer within {:?}", call.timeout),
-                answer: None,
-            },
+            Err(_) => Outcome::Error { reason: call::unanswered(call.timeout), answer: None },
         }
     }
 

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use hbone::wire::pb::envoy::service::auth::v3::CheckRequest;
 use hbone::wire::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
@@ -38,6 +39,7 @@ pub(super) async fn check(
     let Some(service) = directory.service(&call.service) else {
         return error(format!("service {} is not known", call.service));
     };
+    let began = Instant::now();
     let mut tried = Vec::new();
     loop {
         let random = rand::rng().random();
@@ -67,9 +69,22 @@ pub(super) async fn check(
         match client.check(message).await {
             Ok(response) => return Outcome::read(response.into_inner()),
             Err(status) if tried.is_empty() && never_sent(&status) => tried.push(address),
+            // An engine knows the deadline too, and may say so a moment before our own does.
+            Err(status) if is_late(&status) && began.elapsed() >= call.timeout => {
+                return error(unanswered(call.timeout));
+            }
             Err(status) => return error(format!("{:?}: {}", status.code(), status.message())),
         }
     }
+}
+
+/// Why there is no decision, where none came in time.
+pub(super) fn unanswered(timeout: Duration) -> String {
+    format!("no answer within {timeout:?}")
+}
+
+fn is_late(status: &tonic::Status) -> bool {
+    matches!(status.code(), tonic::Code::Cancelled | tonic::Code::DeadlineExceeded)
 }
 
 fn never_sent(status: &tonic::Status) -> bool {

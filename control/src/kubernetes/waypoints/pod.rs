@@ -78,7 +78,7 @@ fn container(asked: &Asked, settings: &Settings) -> Value {
         },
         "lifecycle": {"preStop": {"sleep": {"seconds": LINGER_SECONDS}}},
         "resources": {
-            "requests": {"cpu": "100m", "memory": "128Mi"},
+            "requests": {"cpu": "100m", "memory": "64Mi"},
             "limits": {"cpu": "2", "memory": "1Gi"},
         },
         "securityContext": {

@@ -205,7 +205,7 @@ impl Engine {
         if first || !entries.is_empty() {
             let mut world = sync::write(&world);
             self.addresses.follow(&mut world, entries, first, &mut dirty);
-            self.given.set(world.vips.len() as i64);
+            self.given.set(i64::try_from(world.vips.len()).unwrap_or(i64::MAX));
         }
         if of_tokens {
             let wanted = sync::read(&world).wanted_key_sets();

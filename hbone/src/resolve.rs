@@ -222,7 +222,7 @@ impl Resolver {
         table.asking += 1;
         *table.sources.entry(Arc::clone(&source)).or_default() += 1;
         table.names.insert(Arc::clone(&name), Name::Asking(asked.clone()));
-        self.inner.metrics.names.set(table.names.len() as i64);
+        self.inner.metrics.names.set(i64::try_from(table.names.len()).unwrap_or(i64::MAX));
         drop(table);
         let inner = Arc::clone(&self.inner);
         self.inner.runtime.spawn(async move {

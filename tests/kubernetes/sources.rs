@@ -47,11 +47,11 @@ fn served(tables: &Tables) -> BTreeMap<String, Vec<u8>> {
                 continue;
             }
             let mut body = entry.body.to_vec();
-            if family == "route" {
-                if let Ok(mut route) = waypoint::Route::decode(body.as_slice()) {
-                    route.created_ms = 0;
-                    body = route.encode_to_vec();
-                }
+            if family == "route"
+                && let Ok(mut route) = waypoint::Route::decode(body.as_slice())
+            {
+                route.created_ms = 0;
+                body = route.encode_to_vec();
             }
             all.insert(format!("{family} {name}"), body);
         }
@@ -83,7 +83,7 @@ async fn over_directory(bed: &Testbed) -> anyhow::Result<Running> {
     let mut config = Config::new(folder, bed.directory("directory-state")?);
     config.listen = ([127, 0, 0, 1], 0).into();
     config.admin = ([127, 0, 0, 1], 0).into();
-    Ok(App::start(config).await?)
+    App::start(config).await
 }
 
 /// A control plane over an API server that has the same objects.
@@ -120,7 +120,7 @@ async fn over_api_server(
     config.kubeconfig = Some(plan.kubeconfig());
     config.listen = ([127, 0, 0, 1], 0).into();
     config.admin = ([127, 0, 0, 1], 0).into();
-    Ok(App::start(config).await?)
+    App::start(config).await
 }
 
 testbed::scenario! {

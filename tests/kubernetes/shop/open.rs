@@ -122,7 +122,7 @@ impl Shop {
         let shop = Self { cluster };
         shop.apply(&PROGRAMS.replace("IMAGE", IMAGE))?;
         shop.apply(&service("inventory", "inventory", "v1", 2))?;
-        shop.rolled_out("deployment/inventory").await?;
+        shop.rolled_out("deployment/inventory")?;
         let served = async || shop.status("customer", "http://inventory.shop/take") == 200;
         eventually("the customer is served", STARTED, served).await?;
         Ok(shop)
@@ -175,12 +175,12 @@ impl Shop {
     }
 
     /// Waits until a workload's pods are all of its last template, and ready.
-    pub(super) async fn rolled_out(&self, workload: &str) -> anyhow::Result<()> {
-        self.rolled_out_in("shop", workload, STARTED).await
+    pub(super) fn rolled_out(&self, workload: &str) -> anyhow::Result<()> {
+        self.rolled_out_in("shop", workload, STARTED)
     }
 
     /// The same in any namespace.
-    pub(super) async fn rolled_out_in(
+    pub(super) fn rolled_out_in(
         &self,
         namespace: &str,
         workload: &str,

@@ -56,7 +56,7 @@ pub(super) async fn rollouts(shop: &Shop, times: u32) -> anyhow::Result<()> {
     for time in 1..=times {
         let began = Instant::now();
         shop.run(&["rollout", "restart", "deployment/inventory", "-n", "shop"])?;
-        shop.rolled_out("deployment/inventory").await?;
+        shop.rolled_out("deployment/inventory")?;
         eprintln!("rollout {time} of {times}: {:.1} s", began.elapsed().as_secs_f64());
     }
     // The last ones that go drain still.
@@ -92,7 +92,7 @@ pub(super) async fn restarts(shop: &Shop, times: u32) -> anyhow::Result<()> {
     let label = "istio.io/use-waypoint=entry";
     let there = async || shop.get("deployment", "entry").is_object();
     eventually("the waypoint is made", SOON, there).await?;
-    shop.rolled_out("deployment/entry").await?;
+    shop.rolled_out("deployment/entry")?;
     shop.run(&["wait", "--for=condition=Ready", "pod/echo", "-n", "shop", "--timeout=60s"])?;
     for time in 1..=times {
         for part in &PARTS {
@@ -138,7 +138,7 @@ async fn restart(shop: &Shop, part: &Part) -> anyhow::Result<()> {
     let streams = Streams::open(shop)?;
     let began = Instant::now();
     shop.run(&["rollout", "restart", part.workload, "-n", part.namespace])?;
-    shop.rolled_out_in(part.namespace, part.workload, RESTART).await?;
+    shop.rolled_out_in(part.namespace, part.workload, RESTART)?;
     let took = began.elapsed();
     if part.carries {
         gone(shop, part).await?;
@@ -207,7 +207,7 @@ pub(super) async fn reboots(shop: &mut Shop, times: u32) -> anyhow::Result<()> {
         // Names, too, may have been answered by a pod of that node.
         let back = async || shop.status("customer", TAKE) == 200;
         eventually("the customer is served again", STARTED, back).await?;
-        shop.rolled_out("deployment/inventory").await?;
+        shop.rolled_out("deployment/inventory")?;
         let tally = tally(traffic).await?;
         let recording = capture.stop().await?;
         for mark in MARKS {

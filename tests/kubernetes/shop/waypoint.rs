@@ -109,7 +109,7 @@ pub(super) async fn play(shop: &Shop) -> anyhow::Result<()> {
     shop.apply(PAYMENTS)?;
     shop.apply(&WAYPOINT.replace("NAME", "waypoint"))?;
     for name in ["web", "orders", "payments-v1", "payments-v2"] {
-        shop.rolled_out(&format!("deployment/{name}")).await?;
+        shop.rolled_out(&format!("deployment/{name}"))?;
     }
     programmed(shop, "waypoint").await?;
     shop.answers("customer", "http://web.shop/", 200).await?;
@@ -165,14 +165,14 @@ async fn canary(shop: &Shop) -> anyhow::Result<()> {
 async fn engine(shop: &Shop) -> anyhow::Result<()> {
     eprintln!("a policy engine decides, and nobody passes without it");
     shop.apply(&ENGINE.replace("IMAGE", IMAGE))?;
-    shop.rolled_out("deployment/policy").await?;
+    shop.rolled_out("deployment/policy")?;
     shop.answers("customer", "http://web.shop/", 200).await?;
     shop.run(&["scale", "deployment", "policy", "-n", "shop", "--replicas=0"])?;
     shop.answers("customer", "http://web.shop/", 403).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     ensure!(shop.status("customer", "http://web.shop/") == 403, "it stays closed");
     shop.run(&["scale", "deployment", "policy", "-n", "shop", "--replicas=1"])?;
-    shop.rolled_out("deployment/policy").await?;
+    shop.rolled_out("deployment/policy")?;
     shop.answers("customer", "http://web.shop/", 200).await?;
     shop.run(&["delete", "authorizationpolicy", "ask", "-n", "shop"])?;
     Ok(())

@@ -73,7 +73,7 @@ pub(super) async fn play(shop: &Shop) -> anyhow::Result<()> {
 
     eprintln!("a StatefulSet behind a headless Service");
     shop.apply(&SHELVES.replace("IMAGE", IMAGE))?;
-    shop.rolled_out("statefulset/shelf").await?;
+    shop.rolled_out("statefulset/shelf")?;
     for shelf in ["shelf-0", "shelf-1"] {
         for family in ["-4", "-6"] {
             let url = format!("http://{shelf}.shelf.shop:8080/take");

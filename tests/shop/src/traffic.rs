@@ -89,7 +89,7 @@ async fn told(input: bool) {
         // An input that cannot be read has ended.
         let _ = tokio::task::spawn_blocking(read).await;
     } else {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -21,7 +21,7 @@ fn pod(annotation: Option<&str>, condition: Option<&Value>) -> ApiPod {
 
 #[test]
 fn a_pod_is_written_when_our_word_on_it_changes_and_only_then() {
-    let (uid, now) = (Uid::from("u1"), SystemTime::UNIX_EPOCH + Duration::from_secs(60));
+    let (uid, now) = (Uid::from("u1"), SystemTime::UNIX_EPOCH + Duration::from_mins(1));
     let none = Written::read(&pod(None, None));
     assert_eq!(of(&uid, &none, &report(State::NotEnrolled, "", 0), now), None);
 

@@ -10,6 +10,7 @@ mod workloads;
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use open::Shop;
 use testbed::Testbed;
 
@@ -35,9 +36,15 @@ testbed::scenario! {
     #[ignore = "starts two kubelets; takes hours in its long form"]
     within 43_200;
     async fn changes_under_traffic_lose_nothing(_bed: Testbed) -> anyhow::Result<()> {
-        let mut shop = Shop::open("soak").await?;
-        soak::rollouts(&shop, soak::times("ROLLOUTS", 2)).await?;
-        soak::restarts(&shop, soak::times("RESTARTS", 1)).await?;
-        soak::reboots(&mut shop, soak::times("REBOOTS", 1)).await
+        let limit = soak::limit();
+        let changes = tokio::time::timeout(limit, changes());
+        changes.await.with_context(|| format!("not done within {limit:?}"))?
     }
+}
+
+async fn changes() -> anyhow::Result<()> {
+    let mut shop = Shop::open("soak").await?;
+    soak::rollouts(&shop, soak::times("ROLLOUTS", 2)).await?;
+    soak::restarts(&shop, soak::times("RESTARTS", 1)).await?;
+    soak::reboots(&mut shop, soak::times("REBOOTS", 1)).await
 }

@@ -44,6 +44,15 @@ metadata: {name: echo, namespace: shop}
 spec: {selector: {app: echo}, ports: [{name: tcp, port: 7000, appProtocol: tcp}]}
 ";
 
+/// The variables `AMBIT_SOAK_…` that ask for the long form.
+const LONG: [&str; 3] = ["ROLLOUTS", "RESTARTS", "REBOOTS"];
+
+/// How long everything may take: what hangs in the short form is not to hang for hours.
+pub(super) fn limit() -> Duration {
+    let asked = |name: &&str| std::env::var_os(format!("AMBIT_SOAK_{name}")).is_some();
+    if LONG.iter().any(asked) { Duration::from_hours(11) } else { Duration::from_mins(10) }
+}
+
 /// How often, by the variable `AMBIT_SOAK_NAME`.
 pub(super) fn times(name: &str, short: u32) -> u32 {
     let given = std::env::var(format!("AMBIT_SOAK_{name}")).ok();
@@ -59,8 +68,7 @@ pub(super) async fn rollouts(shop: &Shop, times: u32) -> anyhow::Result<()> {
         shop.rolled_out("deployment/inventory")?;
         eprintln!("rollout {time} of {times}: {:.1} s", began.elapsed().as_secs_f64());
     }
-    // The last ones that go drain still.
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    gone(shop, "shop", "inventory").await?;
     let tally = tally(traffic).await?;
     eprintln!("{} requests, {} failed, p99 {} us", tally.ok, tally.failed, tally.p99_us);
     let lost = || format!("{} of {} failed: {:?}", tally.failed, tally.ok, tally.failures);
@@ -141,7 +149,8 @@ async fn restart(shop: &Shop, part: &Part) -> anyhow::Result<()> {
     shop.rolled_out_in(part.namespace, part.workload, RESTART)?;
     let took = began.elapsed();
     if part.carries {
-        gone(shop, part).await?;
+        let name = part.workload.rsplit('/').next().unwrap_or_default();
+        gone(shop, part.namespace, name).await?;
     }
     let cut = streams.end().await?;
     let tally = tally(traffic).await?;
@@ -166,10 +175,9 @@ async fn restart(shop: &Shop, part: &Part) -> anyhow::Result<()> {
 }
 
 /// Waits until what was replaced has waited for its connections, and is gone.
-async fn gone(shop: &Shop, part: &Part) -> anyhow::Result<()> {
-    let name = part.workload.rsplit('/').next().unwrap_or_default();
+async fn gone(shop: &Shop, namespace: &str, name: &str) -> anyhow::Result<()> {
     let ending = "jsonpath={range .items[?(@.metadata.deletionTimestamp)]}{.metadata.name} {end}";
-    let pods = ["get", "pods", "-n", part.namespace, "-o", ending];
+    let pods = ["get", "pods", "-n", namespace, "-o", ending];
     let none = async || shop.run(&pods).is_ok_and(|names| !names.contains(name));
     eventually(format!("the former {name} is gone"), RESTART, none).await?;
     Ok(())

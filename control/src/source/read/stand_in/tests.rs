@@ -145,3 +145,18 @@ fn a_route_answers_for_the_parents_that_can_be_read() {
         assert_eq!(of("gateway.networking.k8s.io/v1", kind, nobody), None);
     }
 }
+
+#[test]
+fn tokens_that_nobody_can_read_let_no_request_to_their_targets() {
+    let target = json!({"group": "", "kind": "Service", "name": "store"});
+    let of =
+        |spec: Value| of("security.istio.io/v1", "RequestAuthentication", json!({"spec": spec}));
+    let found = of(json!({"targetRefs": [target], "jwtRules": 7})).expect("a stand-in");
+    let effect = "until it can be read, it refuses every request to what its targetRefs name";
+    assert_eq!(found.effect, effect);
+    let Object::RequestAuthentication(tokens) = found.value else { panic!("{:?}", found.value) };
+    assert_eq!((tokens.targets.len(), tokens.unreadable.is_some()), (1, true));
+    for nowhere in [json!({"targetRefs": 7}), json!({"jwtRules": []}), json!("x")] {
+        assert_eq!(of(nowhere.clone()), None, "{nowhere}");
+    }
+}

@@ -22,7 +22,7 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use self::addresses::Addresses;
 use self::publish::Publisher;
-use self::rollout::{IN_FLIGHT, PATIENCE, Step};
+use self::rollout::{IN_FLIGHT, PATIENCE, Step, WITHDRAWAL};
 
 use crate::deploy::Deployer;
 use crate::jwks::url::KeySetUrl;
@@ -394,8 +394,12 @@ impl Rollout {
     /// When its next step comes. Before the last that closes a way, requests on it are let end.
     fn due(&self) -> Instant {
         let closing = self.steps.iter().filter(|step| !rollout::is_withdrawal(step)).count();
-        let grace = if closing <= 1 { IN_FLIGHT } else { std::time::Duration::ZERO };
-        self.reached.map_or(self.deadline, |reached| (reached + grace).min(self.deadline))
+        match (closing, self.reached) {
+            (0, reached) => reached.unwrap_or(self.deadline) + WITHDRAWAL,
+            (1, Some(reached)) => reached + IN_FLIGHT,
+            (_, Some(reached)) => reached,
+            (_, None) => self.deadline,
+        }
     }
 }
 

@@ -9,9 +9,11 @@ use rpds::HashTrieMapSync;
 
 use crate::config::gateway::Gateway;
 
+use self::left::Left;
 use self::vips::Vips;
 
 pub mod balance;
+mod left;
 mod vips;
 
 /// What is known of workloads and services; requests read it without a lock.
@@ -25,6 +27,7 @@ pub struct Directory {
     vips: Vips,
     /// Of each service, sorted by uid; copied once for a version that changes it.
     endpoints: HashTrieMapSync<NamespacedHostname, Arc<Vec<Arc<Workload>>>>,
+    left: Left,
 }
 
 /// What a tunnel is addressed to.
@@ -68,6 +71,9 @@ pub enum NotServed {
 impl Directory {
     /// Takes a workload or service.
     pub fn insert(&mut self, address: Address) {
+        if self.rebinds(&address) {
+            self.leave_waypoint(&address);
+        }
         match address {
             Address::Workload(workload) => self.insert_workload(workload),
             Address::Service(service) => {
@@ -87,6 +93,21 @@ impl Directory {
             Address::Service(new) => {
                 let other = |old: &Arc<Service>| !waypoints(old).eq(waypoints(new));
                 self.services.get(&new.key).is_some_and(other)
+            }
+        }
+    }
+
+    /// Notes the waypoints that it is bound to now as those that it is leaving.
+    fn leave_waypoint(&mut self, address: &Address) {
+        match address {
+            Address::Workload(new) => {
+                let old = self.workloads.get(&new.uid).and_then(|old| old.waypoint.clone());
+                self.left.note_workload(&new.uid, old.into_iter().collect());
+            }
+            Address::Service(new) => {
+                let old = self.services.get(&new.key);
+                let old = old.map(|old| waypoints(old).cloned().collect()).unwrap_or_default();
+                self.left.note_service(&new.key, old);
             }
         }
     }
@@ -137,6 +158,11 @@ impl Directory {
         }
     }
 
+    /// Forgets which bindings are over for so long that nobody comes by them any more.
+    pub fn prune(&mut self) {
+        self.left.prune();
+    }
+
     /// Forgets what has that resource name: a workload's uid, or `namespace/hostname`.
     pub fn remove(&mut self, name: &str) {
         if !self.remove_workload(name)
@@ -185,14 +211,14 @@ impl Directory {
         self.endpoints.get(service).map_or(&[], |endpoints| endpoints.as_slice())
     }
 
-    /// What `address` is for `gateway`: a VIP or a workload that is bound to it
-    /// (docs/wire.md, "CONNECT request").
+    /// What `address` is for `gateway`: a VIP or a workload that is bound to it, or was until
+    /// just now (docs/wire.md, "CONNECT request").
     ///
     /// # Errors
     /// Why it is not for this waypoint.
     pub fn target(&self, address: SocketAddr, gateway: &Gateway) -> Result<Target, NotServed> {
         match self.look_up(address, gateway)? {
-            (target, Bound::Here) => Ok(target),
+            (target, Bound::Here | Bound::Lately) => Ok(target),
             (_, Bound::Nowhere) => Err(NotServed::Unbound),
         }
     }
@@ -223,16 +249,21 @@ impl Directory {
     ) -> Result<(Target, Bound), NotServed> {
         let ip = address.ip().to_canonical();
         if let Some(service) = self.addressed(ip, gateway) {
-            let bound = Bound::of(waypoints(service), gateway)?;
+            let bound = Bound::of(waypoints(service), gateway);
+            let bound = left::or_lately(bound, || self.left.service(&service.key), gateway)?;
             if !service.ports.iter().any(|port| port.service == address.port()) {
                 return Err(NotServed::NoPort);
             }
             return Ok((Target::Service { service: service.clone(), address }, bound));
         }
         let workload = self.by_ip.get(&ip).ok_or(NotServed::Unknown)?;
-        let bound = Bound::of(workload.waypoint.iter(), gateway)?;
+        let bound = Bound::of(workload.waypoint.iter(), gateway);
+        let bound = left::or_lately(bound, || self.left.workload(&workload.uid), gateway)?;
         let serves = workload.services.iter().filter(|membership| {
-            let here = |s: &Arc<Service>| waypoints(s).any(|waypoint| gateway.is_at(waypoint));
+            let here = |s: &Arc<Service>| {
+                waypoints(s).any(|waypoint| gateway.is_at(waypoint))
+                    || self.left.service(&s.key).iter().any(|waypoint| gateway.is_at(waypoint))
+            };
             membership.ports.iter().any(|port| port.target == address.port())
                 && self.services.get(&membership.service).is_some_and(here)
         });
@@ -246,6 +277,8 @@ impl Directory {
 pub enum Bound {
     /// Bound to the waypoint that asks.
     Here,
+    /// Bound to it until just now: callers that have not heard of that yet still come.
+    Lately,
     /// Bound to none.
     Nowhere,
 }

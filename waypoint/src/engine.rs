@@ -109,7 +109,7 @@ impl Engine {
         let response = self.run(exchange, upgrade, leash).await;
         match bound {
             Bound::Here => response,
-            Bound::Nowhere => last(response),
+            Bound::Lately | Bound::Nowhere => last(response),
         }
     }
 

@@ -35,6 +35,9 @@ const MAX_HANDSHAKES: usize = 256;
 const MAX_HANDSHAKES_OF_ONE: usize = 32;
 /// Pause after an accept that failed, as when there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a tunnel waits for its address to be bound to this waypoint: the caller's node proxy
+/// may have heard of that first (docs/wire.md, "No lost request").
+const ARRIVAL: Duration = Duration::from_secs(1);
 
 /// The HBONE listener of a Gateway.
 pub struct Listener {
@@ -128,7 +131,7 @@ impl Listener {
     }
 
     async fn tunnel(&self, incoming: Incoming, peer: SpiffeId, peer_addr: SocketAddr) {
-        let inbound = match self.admit(&incoming, peer, peer_addr) {
+        let inbound = match self.admit_in_time(&incoming, &peer, peer_addr).await {
             Ok(inbound) => Arc::new(inbound),
             Err((status, failure)) => {
                 self.engine.metrics.refused();
@@ -160,6 +163,28 @@ impl Listener {
         };
         if let Err(error) = ended {
             debug!(src.identity = %inbound.peer, %error, "connection of a client ended");
+        }
+    }
+
+    /// The same as [`Listener::admit`], but what is not bound to this waypoint may be so soon.
+    async fn admit_in_time(
+        &self,
+        incoming: &Incoming,
+        peer: &SpiffeId,
+        peer_addr: SocketAddr,
+    ) -> Result<Inbound, (StatusCode, Failure)> {
+        let mut arrivals = self.engine.state.arrivals();
+        let patience = tokio::time::sleep(ARRIVAL);
+        tokio::pin!(patience);
+        loop {
+            match self.admit(incoming, peer.clone(), peer_addr) {
+                Err((StatusCode::NOT_FOUND, failure)) => tokio::select! {
+                    () = &mut patience => return Err((StatusCode::NOT_FOUND, failure)),
+                    // The sender lives as long as we do.
+                    _ = arrivals.changed() => {}
+                },
+                other => return other,
+            }
         }
     }
 

@@ -24,6 +24,7 @@ pub struct State {
     interner: Mutex<Interner>,
     policy_changes: watch::Sender<u64>,
     rebindings: watch::Sender<()>,
+    arrivals: watch::Sender<()>,
 }
 
 impl Default for State {
@@ -35,6 +36,7 @@ impl Default for State {
             interner: Mutex::default(),
             policy_changes: watch::Sender::new(0),
             rebindings: watch::Sender::new(()),
+            arrivals: watch::Sender::new(()),
         }
     }
 }
@@ -53,6 +55,11 @@ impl State {
     /// Tells of every change of policies: the generation of the snapshot that has it.
     pub fn policy_changes(&self) -> watch::Receiver<u64> {
         self.policy_changes.subscribe()
+    }
+
+    /// Tells of every change of workloads and services.
+    pub fn arrivals(&self) -> watch::Receiver<()> {
+        self.arrivals.subscribe()
     }
 
     /// Completes when what `inbound` is addressed to is bound to this waypoint no longer, so that
@@ -117,6 +124,7 @@ impl State {
         let mut interner = self.interner.lock().unwrap_or_else(PoisonError::into_inner);
         let mut directory = Directory::clone(&self.directory.load());
         let mut rejected = Vec::new();
+        directory.prune();
         let mut rebound = !removed.is_empty();
         for resource in resources {
             match Address::decode(&resource.bytes, &mut interner) {
@@ -133,6 +141,7 @@ impl State {
             directory.remove(name);
         }
         self.directory.store(Arc::new(directory));
+        self.arrivals.send_replace(());
         if rebound {
             self.rebindings.send_replace(());
         }

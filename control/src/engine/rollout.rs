@@ -11,7 +11,9 @@
 //!    requests come through it, and would pass unguarded
 //!
 //! Between two steps every connected node proxy acknowledges, or [`PATIENCE`] passes: then it
-//! goes on all the same, and a proxy that lags refuses (design: fail closed). What was not
+//! goes on all the same, and a proxy that lags refuses (design: fail closed). Before a step that
+//! closes the old way, what is on it has [`IN_FLIGHT`] to arrive, and a waypoint that was left
+//! keeps what it had for [`WITHDRAWAL`], since it lets late callers in for a part of that. What was not
 //! served before, such as a new pod, has no before to be kept and is strict at once.
 //!
 //! Pure; docs/wire.md, "Waypoints".
@@ -31,7 +33,11 @@ use crate::translate::{Derived, Family, Resource};
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long requests that set out on the old way have to be answered before it is closed.
-pub const IN_FLIGHT: Duration = Duration::from_millis(500);
+pub const IN_FLIGHT: Duration = Duration::from_secs(1);
+
+/// How long a waypoint that was left keeps policies and routes; longer than it lets those in who
+/// have not heard of the new way (`GRACE` of the waypoint, 2 s).
+pub const WITHDRAWAL: Duration = Duration::from_secs(5);
 
 /// What is published together.
 pub type Step = Vec<(Dirty, Derived)>;

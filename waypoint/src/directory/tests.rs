@@ -172,22 +172,26 @@ fn bound_to(name: &str) -> GatewayAddress {
     GatewayAddress { destination, port: 15008 }
 }
 
-/// The service `s1` with one port, bound to that waypoint.
-fn bound(waypoint: Option<&str>, port: u32) -> Address {
-    let waypoint = waypoint.map(|name| wire::GatewayAddress {
+/// The address of the waypoint of that name, encoded.
+fn at(waypoint: &str) -> wire::GatewayAddress {
+    wire::GatewayAddress {
         destination: Some(wire::gateway_address::Destination::Hostname(wire::NamespacedHostname {
             namespace: "shop".to_owned(),
-            hostname: name.to_owned(),
+            hostname: waypoint.to_owned(),
         })),
         hbone_mtls_port: 15008,
-    });
+    }
+}
+
+/// The service `s1` with one port, bound to that waypoint.
+fn bound(waypoint: Option<&str>, port: u32) -> Address {
     address(wire::address::Type::Service(wire::Service {
         name: "s1".to_owned(),
         namespace: "shop".to_owned(),
         hostname: "s1".to_owned(),
         addresses: vec![wire::NetworkAddress { address: ip(1).to_vec(), ..Default::default() }],
         ports: vec![wire::Port { service_port: port, target_port: port, ..Default::default() }],
-        waypoint,
+        waypoint: waypoint.map(at),
         ..Default::default()
     }))
 }
@@ -198,13 +202,15 @@ fn what_was_addressed_once_is_looked_up_again() {
     before.insert(bound(Some("one"), 80));
     let dialled = SocketAddr::from((ip(1), 80));
     let target = before.target(dialled, &gateway("one")).expect("bound");
-    for (case, now, want, rebinds) in [
-        ("as before", Some(bound(Some("one"), 80)), Ok(Bound::Here), false),
-        ("another's", Some(bound(Some("two"), 80)), Err(NotServed::Elsewhere), true),
-        ("nobody's", Some(bound(None, 80)), Ok(Bound::Nowhere), true),
-        ("without that port", Some(bound(Some("one"), 81)), Err(NotServed::NoPort), false),
-        ("another service", Some(service(2, 1)), Err(NotServed::NoPort), false),
-        ("gone", None, Err(NotServed::Unknown), false),
+    // By name of the case: what is there now, what that is at once and later, whether it rebinds.
+    let (lately, elsewhere) = (Ok(Bound::Lately), Err(NotServed::Elsewhere));
+    for (case, now, want, later, rebinds) in [
+        ("as before", Some(bound(Some("one"), 80)), Ok(Bound::Here), Ok(Bound::Here), false),
+        ("another's", Some(bound(Some("two"), 80)), lately, elsewhere, true),
+        ("nobody's", Some(bound(None, 80)), lately, Ok(Bound::Nowhere), true),
+        ("without that port", Some(bound(Some("one"), 81)), Err(NotServed::NoPort), Err(NotServed::NoPort), false),
+        ("another service", Some(service(2, 1)), Err(NotServed::NoPort), Err(NotServed::NoPort), false),
+        ("gone", None, Err(NotServed::Unknown), Err(NotServed::Unknown), false),
     ] {
         let mut directory = before.clone();
         assert_eq!(now.as_ref().is_some_and(|now| directory.rebinds(now)), rebinds, "{case}");
@@ -214,7 +220,50 @@ fn what_was_addressed_once_is_looked_up_again() {
         if let Some(now) = now {
             directory.insert(now);
         }
-        let again = directory.again(&target, &gateway("one"));
-        assert_eq!(again.map(|(_, bound)| bound), want, "{case}");
+        for (moment, want) in [("at once", want), ("later", later)] {
+            let again = directory.again(&target, &gateway("one"));
+            assert_eq!(again.map(|(_, bound)| bound), want, "{case}, {moment}");
+            let anew = directory.target(dialled, &gateway("one")).map(|_| ());
+            let wanted = match want {
+                Ok(Bound::Nowhere) => Err(NotServed::Unbound),
+                other => other.map(|_| ()),
+            };
+            if case != "another service" {
+                assert_eq!(anew, wanted, "{case}, {moment}");
+            }
+            directory.left.age();
+        }
+        directory.prune();
+        assert!(directory.left.is_empty(), "{case}");
     }
+}
+
+/// A pod of the service `s1` at its own address, bound to that waypoint.
+fn pod_of_s1(waypoint: Option<&str>) -> Address {
+    let port = wire::Port { service_port: 80, target_port: 80, ..Default::default() };
+    address(wire::address::Type::Workload(wire::Workload {
+        uid: "pod-2".to_owned(),
+        name: "pod-2".to_owned(),
+        addresses: vec![ip(2).to_vec()],
+        services: [("shop/s1".to_owned(), wire::PortList { ports: vec![port] })].into(),
+        waypoint: waypoint.map(at),
+        ..Default::default()
+    }))
+}
+
+#[test]
+fn policies_of_a_service_hold_for_late_callers_of_its_pod() {
+    let mut directory = Directory::default();
+    directory.insert(bound(Some("one"), 80));
+    directory.insert(pod_of_s1(Some("one")));
+    let dialled = SocketAddr::from((ip(2), 80));
+    let services = |directory: &Directory| {
+        directory.target(dialled, &gateway("one")).map(|target| target.services().len())
+    };
+    assert_eq!(services(&directory), Ok(1));
+    directory.insert(bound(Some("two"), 80));
+    directory.insert(pod_of_s1(Some("two")));
+    assert_eq!(services(&directory), Ok(1), "judged as before");
+    directory.left.age();
+    assert_eq!(services(&directory), Err(NotServed::Elsewhere));
 }

@@ -12,7 +12,7 @@ use hbone::wire::pb::istio::security::{
 use prost::Message;
 
 use super::membership::Member;
-use super::waypoint::{self, Bound};
+use super::waypoint::{self, Bound, Trouble};
 use super::{Family, Resource};
 use crate::model::world::World;
 use crate::state::digest;
@@ -100,9 +100,21 @@ pub fn of_workload(
     guards
 }
 
+/// A principal that nobody has. What lets nobody in has to name one: a match without principals
+/// never holds, and would let everybody in.
+const NOBODY: &str = "nobody";
+
+/// Who may come: not a waypoint that does not let this namespace attach.
 fn identities(world: &World, bound: &Bound) -> BTreeSet<String> {
+    let denied = matches!(bound.trouble, Some(Trouble::Denied(_)));
+    let primary = Some(&bound.primary).filter(|_| !denied);
     let canary = bound.canary.iter().map(|(key, _)| key);
-    std::iter::once(&bound.primary).chain(canary).map(|g| waypoint::principal(world, g)).collect()
+    let who = primary.into_iter().chain(canary);
+    let mut who: BTreeSet<String> = who.map(|g| waypoint::principal(world, g)).collect();
+    if who.is_empty() {
+        who.insert(NOBODY.to_owned());
+    }
+    who
 }
 
 #[cfg(test)]

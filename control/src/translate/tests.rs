@@ -328,6 +328,28 @@ fn a_bound_service_cannot_be_reached_around_its_waypoint() {
 }
 
 #[test]
+fn a_waypoint_that_does_not_let_a_namespace_attach_reaches_nothing_of_it() {
+    let bound = BASE.replace(
+        "kind: Service\nmetadata: {name: store, namespace: shop}",
+        "kind: Service\nmetadata: {name: store, namespace: shop, labels: {istio.io/use-waypoint: wp, istio.io/use-waypoint-namespace: infra}}",
+    );
+    let gateway = |from: &str| {
+        format!(
+            "{bound}\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: wp, namespace: infra}}\nspec: {{gatewayClassName: ambit-waypoint, listeners: [{{name: m, port: 15008, protocol: HBONE, allowedRoutes: {{namespaces: {{from: {from}}}}}}}]}}\n"
+        )
+    };
+    let admitted = |from: &str| {
+        let derived = derive(&world(&gateway(from)), &Dirty::Pod(Key::new("shop", "store")));
+        assert_eq!(derived.guards.len(), 2, "each target port is guarded");
+        let all = derived.guards.into_iter().flat_map(|guard| guard.principals);
+        all.collect::<BTreeSet<String>>()
+    };
+    let waypoint = "cluster.local/ns/infra/sa/wp".to_owned();
+    assert_eq!(admitted("All"), BTreeSet::from([waypoint]));
+    assert_eq!(admitted("Same"), BTreeSet::from(["nobody".to_owned()]), "nobody is let in");
+}
+
+#[test]
 fn whose_waypoint_counts() {
     const GATEWAY: &str = "
 ---

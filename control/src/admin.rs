@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hbone::serve::{Answer, Asked, MetricsPage, Pages, Reply};
 use http::header::{self, HeaderValue};
 use hyper::{Method, StatusCode};
+use observe::site::Website;
 use serde::Serialize;
 
 use crate::config::Config;
@@ -23,6 +24,8 @@ pub struct AdminPages {
     pub tables: Tables,
     /// What was asked for at the start.
     pub config: Arc<Config>,
+    /// What is remembered, and the pages that show it.
+    pub site: Website,
 }
 
 impl Pages for AdminPages {
@@ -35,6 +38,9 @@ impl Pages for AdminPages {
         }
         if matches!(asked.uri.path(), "/metrics" | "/stats/prometheus") {
             return self.metrics.answer(asked);
+        }
+        if Website::has(asked.uri.path()) {
+            return self.site.answer(asked);
         }
         Box::pin(ready(self.reply(asked)))
     }
@@ -121,7 +127,7 @@ fn is_here(authority: &str) -> bool {
 fn json(value: &impl Serialize) -> Reply {
     match serde_json::to_vec_pretty(value) {
         Ok(body) => {
-            Reply { status: StatusCode::OK, content_type: "application/json", body: body.into() }
+            Reply::new(StatusCode::OK, "application/json", body)
         }
         Err(error) => Reply::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }

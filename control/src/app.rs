@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use observe::recorder::collector;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -76,7 +77,9 @@ impl App {
         let (updates, source) = mpsc::channel(4);
         let reading = parts.source(&config, updates)?;
         let (reported, reports) = mpsc::channel(256);
-        let services = parts.services(&config, reported, &mut registry);
+        // Without a Lease to hold there is only this one.
+        let (leads, leading) = watch::channel(parts.client.is_none());
+        let services = parts.services(&config, reported, leading.clone(), &mut registry);
         let (told, fetched) = mpsc::channel(16);
         let keeper = parts.keeper(&config, told, &mut registry);
         let registry = Arc::new(registry);
@@ -97,9 +100,8 @@ impl App {
         });
         info!(%address, admin = %admin_address, "control plane listens");
         let (board, state) = (parts.board.clone(), parts.state.clone());
-        let tables = parts.tables.clone();
+        let (tables, fleet) = (parts.tables.clone(), parts.fleet.clone());
         let root_pem = parts.root.pem().to_owned();
-        let (leads, leading) = watch::channel(false);
         let trust = parts
             .client
             .clone()
@@ -115,6 +117,8 @@ impl App {
             tokio::spawn(status::write(board.clone(), state)),
             tokio::spawn(certificate.keep()),
             tokio::spawn(admin.run(stop.clone())),
+            tokio::spawn(fleet.clone().follow(stop.clone())),
+            tokio::spawn(collector::run(fleet.own().clone(), stop.clone())),
         ];
         tasks.extend(trust.map(tokio::spawn));
         tasks.extend(writers.map(tokio::spawn));

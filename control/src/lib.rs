@@ -15,7 +15,7 @@
 //! - [`auth`]: who calls
 //! - [`ca`]: the certificate authority
 //! - [`node`]: the stream of each machine
-//! - [`kubernetes`]: what is written to an API server
+//! - [`fleet`]: what all proxies remember, and the pages that show it
 //! - [`status`]: what is said about each object
 //! - [`kubernetes`]: what is written to an API server
 //! - [`listen`], [`admin`]: the listeners
@@ -30,6 +30,7 @@ pub mod ca;
 pub mod config;
 pub mod deploy;
 pub mod engine;
+pub mod fleet;
 pub mod jwks;
 pub mod kubernetes;
 pub mod limits;

@@ -30,6 +30,10 @@ pub const POLL: Duration = Duration::from_secs(1);
 /// that it holds, some 100 bytes each.
 pub const MAX_REQUEST_BYTES: usize = 64 << 20;
 
+/// Longest answer of a proxy about what it remembers, bytes. What an answer may have is limited
+/// by the question; a longer one ends the proxy's call.
+pub const MAX_ANSWER_BYTES: usize = 16 << 20;
+
 /// Longest message for the certificate and node services, bytes.
 pub const MAX_SMALL_REQUEST_BYTES: usize = 64 << 10;
 

@@ -6,22 +6,24 @@
 //! - [`MetricsPage`]: the registry as text
 //! - [`AdminPages`]: state, log levels and shutdown, for this machine only
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use http_body_util::{Either, Full};
+use hyper::body::{Body, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -29,7 +31,7 @@ mod admin;
 mod metrics;
 mod readiness;
 
-pub use admin::AdminPages;
+pub use admin::{AdminPages, is_from_here};
 pub use metrics::MetricsPage;
 pub use readiness::{Pending, Readiness, ReadinessPage};
 
@@ -55,22 +57,53 @@ pub struct Asked {
     pub headers: HeaderMap,
 }
 
-/// An answer in full.
+/// An answer.
 #[derive(Debug)]
 pub struct Reply {
     /// The status.
     pub status: StatusCode,
     /// The media type.
     pub content_type: &'static str,
+    /// Further header fields.
+    pub headers: HeaderMap,
     /// The body.
-    pub body: Bytes,
+    pub body: ReplyBody,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum ReplyBody {
+    /// In full.
+    Full(Bytes),
+    /// Piece by piece, as long as the client reads and the other end of the channel is there.
+    Stream(mpsc::Receiver<Bytes>),
 }
 
 impl Reply {
+    /// An answer in full.
+    pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let body = ReplyBody::Full(body.into());
+        Self { status, content_type, headers: HeaderMap::new(), body }
+    }
+
+    /// An answer that goes on; no proxy between shall keep it back.
+    pub fn stream(content_type: &'static str, body: mpsc::Receiver<Bytes>) -> Self {
+        let body = ReplyBody::Stream(body);
+        let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let headers = HeaderMap::from_iter([no_store]);
+        Self { status: StatusCode::OK, content_type, headers, body }
+    }
+
+    /// The same with another header field.
+    #[must_use]
+    pub fn with(mut self, name: header::HeaderName, value: &'static str) -> Self {
+        self.headers.insert(name, HeaderValue::from_static(value));
+        self
+    }
+
     /// A short text.
     pub fn text(status: StatusCode, body: impl Into<String>) -> Self {
-        let body = Bytes::from(body.into());
-        Self { status, content_type: "text/plain; charset=utf-8", body }
+        Self::new(status, "text/plain; charset=utf-8", body.into())
     }
 
     /// 404.
@@ -165,15 +198,36 @@ async fn serve(tcp: TcpStream, pages: Arc<dyn Pages>) {
 async fn respond(
     pages: Arc<dyn Pages>,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, http::Error> {
+) -> Result<Response<Either<Full<Bytes>, Pieces>>, http::Error> {
     let (head, _body) = request.into_parts();
     let asked = Asked { method: head.method, uri: head.uri, headers: head.headers };
     let reply = pages.answer(&asked).await;
-    Response::builder()
+    let mut response = Response::builder()
         .status(reply.status)
         .header(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type))
-        .header(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
-        .body(Full::new(reply.body))
+        .header(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(headers) = response.headers_mut() {
+        headers.extend(reply.headers);
+    }
+    response.body(match reply.body {
+        ReplyBody::Full(bytes) => Either::Left(Full::new(bytes)),
+        ReplyBody::Stream(pieces) => Either::Right(Pieces(pieces)),
+    })
+}
+
+/// A body that comes piece by piece.
+struct Pieces(mpsc::Receiver<Bytes>);
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
 }
 
 #[cfg(test)]

@@ -15,11 +15,16 @@ use hbone::telemetry::{LogFormat, Logging, process};
 use hbone::tls::WorkloadCertificate;
 use hbone::tunnel::{Direct, Drain, Pool, PoolMetrics};
 use hbone::xds::{Client, NodeInfo, XdsMetrics};
+use observe::home;
+use observe::http::Api;
+use observe::recorder::{Recorder, collector};
+use observe::site::Website;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -36,6 +41,7 @@ pub use config::{Config, ConfigError};
 
 mod certificate;
 mod config;
+mod observed;
 
 /// How often idle connections are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(30);
@@ -100,9 +106,11 @@ impl App {
         let mut synced = discovery.synced();
         let certificates = self.certificates()?;
         let (raise, drain) = Drain::channel();
-        let engine = Arc::new(self.engine(certificates.clone()));
+        let recorder = observed::recorder(&self.config);
+        let engine = Arc::new(self.engine(certificates.clone(), recorder.clone()));
+        let collected = self.remember(&recorder, certificates.clone(), readiness.clone())?;
         logging.register(&mut self.registry);
-        self.pages(readiness, logging).await?;
+        self.pages(readiness, logging, recorder).await?;
         tokio::spawn(discovery.run(self.quit.clone()));
         tokio::spawn(quit_at_signal(self.quit.clone()));
         data.spawn(prune(Arc::clone(&engine)));
@@ -147,12 +155,33 @@ impl App {
         if tokio::time::timeout(deadline, tasks.wait()).await.is_err() {
             warn!(open = tasks.len(), "connections cut at the end of the drain");
         }
+        // The last step is kept too.
+        let _ = collected.await;
         Ok(())
+    }
+
+    /// Keeps what happens, and answers control's questions about it.
+    fn remember(
+        &self,
+        recorder: &Recorder,
+        certificates: watch::Receiver<Option<Arc<WorkloadCertificate>>>,
+        readiness: Readiness,
+    ) -> anyhow::Result<JoinHandle<()>> {
+        let (state, identity) = (Arc::clone(&self.state), self.config.identity.clone());
+        recorder.tell_state(move || {
+            let held = certificates.borrow().clone();
+            observed::state(&state, &identity, held.as_deref(), readiness.is_ready())
+        });
+        let name = format!("waypoint {}/{}", self.config.identity.namespace(), self.config.pod_name);
+        recorder.event("started", "info", name, "the waypoint started".to_owned());
+        tokio::spawn(home::run(recorder.clone(), self.control()?, self.quit.clone()));
+        Ok(tokio::spawn(collector::run(recorder.clone(), self.quit.clone())))
     }
 
     fn engine(
         &mut self,
         certificates: watch::Receiver<Option<Arc<WorkloadCertificate>>>,
+        recorder: Recorder,
     ) -> Engine {
         let tunnel = Arc::new(self.config.tunnel.clone());
         let pools = PoolMetrics::register(&mut self.registry);
@@ -163,7 +192,7 @@ impl App {
         Engine {
             state: Arc::clone(&self.state),
             forwarder: Arc::new(Forwarder::new(Connections::new(Arc::new(mesh)), resolver)),
-            metrics: Arc::new(Metrics::register(&mut self.registry)),
+            metrics: Arc::new(Metrics::register(&mut self.registry).remembering(recorder)),
             identity: self.config.identity.clone(),
             own_ip: self.config.instance_ip,
             checks: Arc::default(),
@@ -192,15 +221,17 @@ impl App {
         Ok(receiver)
     }
 
-    fn discovery(&mut self) -> anyhow::Result<Client> {
+    /// Discovery's server, which also asks for what is remembered here.
+    fn control(&self) -> anyhow::Result<ControlPlane> {
         let config = &self.config;
-        let control = self
-            .control_plane(
-                &config.xds_address,
-                config.alt_xds_hostname.as_deref(),
-                &config.xds_root_ca,
-            )
-            .context("XDS_ADDRESS, XDS_ROOT_CA and AUTH_TOKEN say how to reach discovery")?;
+        let (alternative, root) = (config.alt_xds_hostname.as_deref(), &config.xds_root_ca);
+        self.control_plane(&config.xds_address, alternative, root)
+            .context("XDS_ADDRESS, XDS_ROOT_CA and AUTH_TOKEN say how to reach discovery")
+    }
+
+    fn discovery(&mut self) -> anyhow::Result<Client> {
+        let control = self.control()?;
+        let config = &self.config;
         let mut metadata = NodeInfo::metadata_from_env(std::env::vars())
             .map_err(|(name, error)| anyhow::anyhow!("{name} is no JSON: {error}"))?;
         let gateway = prost_types::value::Kind::StringValue(config.gateway.clone());
@@ -237,9 +268,17 @@ impl App {
         })?)
     }
 
-    async fn pages(&mut self, readiness: Readiness, logging: &Logging) -> anyhow::Result<()> {
+    async fn pages(
+        &mut self,
+        readiness: Readiness,
+        logging: &Logging,
+        recorder: Recorder,
+    ) -> anyhow::Result<()> {
         let registry = std::mem::take(&mut self.registry);
-        let admin = AdminPages::new("waypoint", self.quit.clone()).logging(logging.clone());
+        let api = Api::new(Arc::new(recorder), env!("CARGO_PKG_VERSION"), &self.config.cluster);
+        let admin = AdminPages::new("waypoint", self.quit.clone())
+            .logging(logging.clone())
+            .more(Arc::new(Website::new(api)));
         let pages: [(&str, _, Arc<dyn Pages>); 3] = [
             ("ADMIN_ADDR", self.config.admin, Arc::new(admin)),
             ("STATS_ADDR", self.config.stats, Arc::new(MetricsPage(Arc::new(registry)))),

@@ -1,12 +1,12 @@
 //! Connections that carry no HTTP: policy, then bytes both ways.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::BytesMut;
 use hbone::relay::{self, Ended, Meter};
 use hbone::tunnel::Tunnel;
 use hbone::wire::workload::Mode;
+use observe::recorder::Flow;
 use tracing::{info, warn};
 
 use crate::authorize::{self, Permit, Permitted, Revoked};
@@ -15,31 +15,27 @@ use crate::directory::balance::{self, Chosen, Endpoint};
 use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::inbound::Inbound;
-use crate::record::connection_labels;
+use crate::record::{connection_labels, remembered};
 use crate::standing::Standing;
 use crate::upstream::forward::MAX_ENDPOINTS_TRIED;
 use crate::upstream::resolve::settle;
 use crate::upstream::stream::Stream;
 
 /// Bytes from and to the client.
-#[derive(Debug, Default)]
-struct Carried {
-    received: AtomicU64,
-    sent: AtomicU64,
-}
+struct Carried<'a>(&'a Flow);
 
-impl Meter for Carried {
+impl Meter for Carried<'_> {
     fn forward(&self, n: u64) {
-        self.received.fetch_add(n, Relaxed);
+        self.0.sent(n);
     }
 
     fn back(&self, n: u64) {
-        self.sent.fetch_add(n, Relaxed);
+        self.0.received(n);
     }
 }
 
 /// For a relay whose first end is the application's.
-struct Mirrored<'a>(&'a Carried);
+struct Mirrored<'a>(&'a Carried<'a>);
 
 impl Meter for Mirrored<'_> {
     fn forward(&self, n: u64) {
@@ -64,6 +60,10 @@ pub async fn pass(engine: &Engine, inbound: &Arc<Inbound>, mut tunnel: Tunnel, f
         Err(failure) => {
             engine.metrics.opened(&connection_labels(inbound, None, failure.flag()));
             engine.metrics.closed(&connection_labels(inbound, None, failure.flag()), 0, 0);
+            let recorder = engine.metrics.recorder();
+            let key = remembered::key(recorder.origin(), inbound, None);
+            let flow = recorder.open(key, remembered::ends(inbound, None));
+            recorder.close(&flow, Some(remembered::failure(&failure)));
             warn!(
                 target: "access", reason = failure.reason(), error = %failure,
                 src.identity = %inbound.peer, src.addr = %inbound.client,
@@ -79,14 +79,20 @@ pub async fn pass(engine: &Engine, inbound: &Arc<Inbound>, mut tunnel: Tunnel, f
     let (state, generation) = (Arc::clone(&engine.state), config.policy_generation);
     let mut standing = Standing::new(state, Arc::clone(inbound), Permitted::Bytes, generation);
     let mut revoked = None;
-    let carried = Carried::default();
+    let recorder = engine.metrics.recorder();
+    let served = endpoint.workload.as_deref();
+    let key = remembered::key(recorder.origin(), inbound, served);
+    let flow = recorder.open(key, remembered::ends(inbound, served));
+    let carried = Carried(&flow);
     let turned = async { revoked = Some(standing.revoked().await) };
     let ended = match application {
         Stream::Tunnel(far) => relay::tunnels(tunnel, far, &carried, turned).await,
         Stream::Plain(far) => relay::tunnel(far, tunnel, &Mirrored(&carried), turned).await,
     };
-    let (received, sent) = (carried.received.into_inner(), carried.sent.into_inner());
+    let (received, sent) = flow.bytes();
     engine.metrics.closed(&labels, received, sent);
+    let cut = revoked.clone().map(Failure::from);
+    recorder.close(&flow, cut.as_ref().map(remembered::failure));
     let reason = match &ended {
         Ok(Ended::Finished | Ended::Unwanted) => "finished",
         Ok(Ended::Stopped) => "policy changed",

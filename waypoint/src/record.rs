@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use hbone::wire::workload::Workload;
+use hbone::wire::workload::{Service, Workload};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tracing::info;
 
@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::http::body::Cut;
 use crate::http::head::{Head, REQUEST_ID};
 use crate::inbound::Inbound;
+use crate::pipeline::Destination;
 use crate::token::Bearer;
 use metrics::RequestLabels;
 pub use metrics::{Limit, Metrics};
@@ -25,6 +26,7 @@ use series::{Outcome, Series};
 
 mod labels;
 pub mod metrics;
+pub(crate) mod remembered;
 mod series;
 
 /// What is recorded of a request while it runs; written when its answer has ended, or was
@@ -38,6 +40,7 @@ pub struct Record {
     rule: Option<Arc<str>>,
     policy: Option<ObjectName>,
     principal: Option<Arc<str>>,
+    backend: Option<Arc<Service>>,
     tried: Option<Tried>,
     attempts: u32,
     answer: Answer,
@@ -75,6 +78,7 @@ impl Record {
             rule: None,
             policy: None,
             principal: None,
+            backend: None,
             tried: None,
             attempts: 0,
             answer: Answer::default(),
@@ -103,6 +107,14 @@ impl Record {
     /// Whose token it carries.
     pub fn bearer(&mut self, bearer: &Bearer) {
         self.principal = bearer.principal().map(Arc::from);
+    }
+
+    /// Where it is sent.
+    pub fn destination(&mut self, destination: Option<&Destination>) {
+        self.backend = match destination {
+            Some(Destination::Service(service, _)) => Some(Arc::clone(service)),
+            Some(Destination::Addressed) | None => None,
+        };
     }
 
     /// A try begins.
@@ -212,6 +224,7 @@ impl Record {
         let duration = self.arrived.elapsed();
         let sent = self.sent.load(std::sync::atomic::Ordering::Relaxed);
         self.series().count(duration, sent, self.answer.bytes);
+        self.remember(duration, sent);
         self.log(duration, sent);
     }
 

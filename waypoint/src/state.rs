@@ -9,6 +9,8 @@ use hbone::wire::workload::{ADDRESS_TYPE, Address, Workload};
 use hbone::xds::{Client, Handler, Rejected, Resource};
 use tokio::sync::watch;
 
+use crate::config::policy::Policy;
+use crate::config::route::Route;
 use crate::config::snapshot::Snapshot;
 use crate::config::store::{Kind, Store};
 use crate::directory::{Bound, Directory};
@@ -81,6 +83,12 @@ impl State {
     /// The workload of this waypoint itself.
     pub fn own(&self, ip: Option<IpAddr>) -> Option<Arc<Workload>> {
         self.directory.load().workload(ip?).cloned()
+    }
+
+    /// All routes and policies, in the order of names: for people.
+    pub fn objects(&self) -> (Vec<Arc<Route>>, Vec<Arc<Policy>>) {
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        (store.routes().cloned().collect(), store.policies().cloned().collect())
     }
 
     /// Watches all that a waypoint needs.

@@ -4,6 +4,7 @@
 //! and the pages run on another, and cannot stall them.
 
 mod dump;
+mod observed;
 mod pods;
 mod servers;
 mod upstream;
@@ -18,9 +19,12 @@ use hbone::serve::Readiness;
 use hbone::telemetry::{Logging, process};
 use hbone::tunnel::PoolMetrics;
 use hbone::xds::Synced;
+use observe::home;
+use observe::recorder::collector;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::cert::{CertSettings, Certificates};
@@ -76,14 +80,16 @@ impl App {
     fn wire(config: Config, data: Handle) -> anyhow::Result<Self> {
         let mut registry = Registry::default();
         process::register(&mut registry, "ztunnel", env!("CARGO_PKG_VERSION"));
-        let metrics = Arc::new(ConnectionMetrics::register(&mut registry));
+        let recorder = observed::recorder(&config);
+        let metrics = ConnectionMetrics::register(&mut registry).remembering(recorder.clone());
         let pools = PoolMetrics::register(&mut registry);
         let names = ResolverMetrics::register(&mut registry);
         let issuer = Arc::new(upstream::issuer(&config)?);
+        let certificates = CertSettings { recorder, ..CertSettings::default() };
         let shared = Shared {
             state: Arc::new(State::new(config.place.clone())),
-            certificates: Arc::new(Certificates::new(issuer, CertSettings::default())),
-            metrics,
+            certificates: Arc::new(Certificates::new(issuer, certificates)),
+            metrics: Arc::new(metrics),
             pools,
             resolver: Resolver::new(System::default(), Handle::current(), names),
             home: Arc::new(Netns::current()?),
@@ -106,12 +112,14 @@ impl App {
         let agent = WorkloadManager::new(
             self.shared.config.agent_socket.clone(),
             Arc::clone(&pods),
-            WorkloadMetrics::register(&mut self.registry),
+            WorkloadMetrics::register(&mut self.registry)
+                .remembering(self.shared.metrics.recorder().clone()),
             self.readiness.task(WorkloadManager::<Pods>::TASK),
         );
         logging.register(&mut self.registry);
         let Self { shared, readiness, registry, quit } = self;
         let served = Served { shared: Arc::clone(&shared), pods, view: agent.view() };
+        let collected = remember(&served, readiness.clone(), &quit)?;
         servers::start(&served, readiness, registry, logging, &quit).await?;
         tokio::spawn(prefetch(Arc::clone(&shared), quit.clone()));
         tokio::spawn(quit_at_signal(quit.clone()));
@@ -122,6 +130,8 @@ impl App {
         }
         tracing::info!(deadline = ?shared.config.drain_deadline, "draining");
         served.pods.drain(shared.config.drain_deadline).await;
+        // The last step is kept too.
+        let _ = collected.await;
         Ok(())
     }
 
@@ -138,6 +148,24 @@ impl App {
         tokio::spawn(client.run(self.quit.clone()));
         Ok(Some(synced))
     }
+}
+
+/// Keeps what happens, and answers control's questions about it.
+fn remember(
+    served: &Served,
+    readiness: Readiness,
+    quit: &CancellationToken,
+) -> anyhow::Result<JoinHandle<()>> {
+    let recorder = served.shared.metrics.recorder();
+    let told = served.clone();
+    recorder.tell_state(move || observed::state(&told, readiness.is_ready()));
+    let name = format!("ztunnel {}", recorder.origin().node);
+    recorder.event("started", "info", name, "the node proxy started".to_owned());
+    if served.shared.config.local_xds_path.is_none() {
+        let control = upstream::control(&served.shared.config)?;
+        tokio::spawn(home::run(recorder.clone(), control, quit.clone()));
+    }
+    Ok(tokio::spawn(collector::run(recorder.clone(), quit.clone())))
 }
 
 /// Waits for the first state; `false` if we are to quit before.

@@ -15,6 +15,7 @@ use futures_util::future::BoxFuture;
 use hbone::ca::CaClient;
 use hbone::identity::SpiffeId;
 use hbone::tls::WorkloadCertificate;
+use observe::recorder::Recorder;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -54,6 +55,17 @@ impl Issuer for NodeIssuer {
     }
 }
 
+/// An identity and the life of its certificate.
+#[derive(Clone, Debug)]
+pub struct CertificateSummary {
+    /// The identity.
+    pub identity: SpiffeId,
+    /// From when to when it is valid, if there is one.
+    pub life: Option<(SystemTime, SystemTime)>,
+    /// What the last attempt to get one said, if it failed.
+    pub failure: String,
+}
+
 /// Limits and times.
 #[derive(Clone)]
 pub struct CertSettings {
@@ -65,6 +77,8 @@ pub struct CertSettings {
     pub max_identities: usize,
     /// The wall clock.
     pub clock: Clock,
+    /// Who remembers what becomes of certificates.
+    pub recorder: Recorder,
 }
 
 impl Default for CertSettings {
@@ -74,6 +88,7 @@ impl Default for CertSettings {
             wait: Duration::from_secs(10),
             max_identities: 4096,
             clock: Arc::new(SystemTime::now),
+            recorder: Recorder::default(),
         }
     }
 }
@@ -216,6 +231,24 @@ impl Certificates {
         all
     }
 
+    /// Every identity with the life of its certificate, sorted.
+    pub fn summaries(&self) -> Vec<CertificateSummary> {
+        let kept = self.kept.load();
+        let mut all: Vec<_> = kept
+            .iter()
+            .map(|(id, kept)| CertificateSummary {
+                identity: id.clone(),
+                life: kept.keeper.held().map(|held| (held.not_before(), held.not_after())),
+                failure: match kept.keeper.state() {
+                    keeper::State::Unavailable(reason) => reason,
+                    keeper::State::Initializing | keeper::State::Available => String::new(),
+                },
+            })
+            .collect();
+        all.sort_by(|a, b| a.identity.cmp(&b.identity));
+        all
+    }
+
     fn keeper(&self, id: &SpiffeId) -> Result<Arc<Keeper>, CertError> {
         if let Some(kept) = self.kept.load().get(id) {
             return Ok(Arc::clone(&kept.keeper));
@@ -239,7 +272,8 @@ impl Certificates {
         let keeper = Arc::new(Keeper::new(id.clone(), priority));
         let (issuer, slots) = (Arc::clone(&self.issuer), self.slots.clone());
         let clock = Arc::clone(&self.settings.clock);
-        let task = keeper::keep(Arc::clone(&keeper), issuer, slots, clock);
+        let recorder = self.settings.recorder.clone();
+        let task = keeper::keep(Arc::clone(&keeper), issuer, slots, clock, recorder);
         let task = AbortOnDropHandle::new(self.runtime.spawn(task));
         Kept { keeper, _task: Arc::new(task) }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hbone::identity::TrustDomain;
 use hbone::tunnel::TunnelConfig;
 use socket2::TcpKeepalive;
+use observe::ring::RingSettings;
 
 use crate::sockets::SocketOptions;
 use crate::state::Place;
@@ -76,6 +77,11 @@ pub struct Config {
     pub stats: SocketAddr,
     /// Where readiness is asked. `READINESS_ADDR`, default `[::]:15021`.
     pub readiness: SocketAddr,
+    /// Where it is kept what happened. `OBSERVE_DIR`, default nowhere: then only what happens
+    /// now can be asked for.
+    pub observe_directory: Option<PathBuf>,
+    /// Bytes that it may have there. `OBSERVE_LIMIT_MIB`, 8 to 4,096, default 48.
+    pub observe_limit: u64,
 }
 
 /// A variable whose value cannot be used.
@@ -211,6 +217,13 @@ impl Config {
             admin: env.address("ADMIN_ADDR", (Ipv4Addr::LOCALHOST, 15000).into())?,
             stats: env.address("STATS_ADDR", any(15020))?,
             readiness: env.address("READINESS_ADDR", any(15021))?,
+            observe_directory: env.optional("OBSERVE_DIR").map(PathBuf::from),
+            observe_limit: u64::from(env.number(
+                "OBSERVE_LIMIT_MIB",
+                "MiB from 8 to 4096",
+                (8, 4096),
+                (RingSettings::LIMIT >> 20) as u32,
+            )?) << 20,
         })
     }
 }

@@ -3,16 +3,17 @@
 
 mod labels;
 mod metrics;
+mod remembered;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use hbone::identity::SpiffeId;
 use hbone::relay::Meter;
 use hbone::telemetry::{Reporter, ResponseFlag};
 use hbone::wire::workload::{Service, Workload};
+use observe::recorder::Flow;
 use prometheus_client::metrics::counter::Counter;
 use tracing::field::{DisplayValue, display};
 
@@ -101,16 +102,8 @@ pub struct Record {
     began: Instant,
     received: Counter,
     sent: Counter,
-    bytes: Bytes,
+    flow: Arc<Flow>,
     closed: bool,
-}
-
-#[derive(Debug, Default)]
-struct Bytes {
-    /// Client to server.
-    received: AtomicU64,
-    /// Server to client.
-    sent: AtomicU64,
 }
 
 impl Record {
@@ -119,6 +112,7 @@ impl Record {
         let labels = labels::of(&facts, ResponseFlag::None);
         metrics.opened(&labels);
         let (received, sent) = metrics.byte_counters(&labels);
+        let flow = metrics.recorder().open(remembered::key(&facts), remembered::ends(&facts));
         tracing::event!(
             target: "access",
             tracing::Level::DEBUG,
@@ -133,7 +127,7 @@ impl Record {
             began: Instant::now(),
             received,
             sent,
-            bytes: Bytes::default(),
+            flow,
             closed: false,
         }
     }
@@ -165,6 +159,8 @@ impl Record {
             Outcome::Failed { flag, .. } => *flag,
         };
         self.metrics.closed(&labels::of(&self.facts, flag), flag);
+        let failure = remembered::failure(&self.facts, outcome);
+        self.metrics.recorder().close(&self.flow, failure);
         self.log(outcome);
     }
 
@@ -181,11 +177,11 @@ impl Record {
     /// One line, at level error if there is an error. Absent values are left out.
     fn line(&self, error: Option<&str>, policy: Option<&str>) {
         let facts = &self.facts;
-        let (received, sent) = (self.bytes.received.load(Relaxed), self.bytes.sent.load(Relaxed));
+        let (from_client, from_server) = self.flow.bytes();
         // The log tells what the pod sent and received, not what client and server did.
         let (bytes_sent, bytes_recv) = match facts.direction {
-            Direction::Outbound => (received, sent),
-            Direction::Inbound => (sent, received),
+            Direction::Outbound => (from_client, from_server),
+            Direction::Inbound => (from_server, from_client),
         };
         let src = Party::source(facts);
         let dst = Party::of(facts.dst_workload.as_deref());
@@ -273,15 +269,16 @@ struct Metered<'a> {
 }
 
 impl Metered<'_> {
+    /// Metrics say it as the server sees it: what the client sends is received.
     fn count(&self, received: bool, n: u64) {
         let record = self.record;
-        let (counter, bytes) = if received {
-            (&record.received, &record.bytes.received)
+        if received {
+            record.received.inc_by(n);
+            record.flow.sent(n);
         } else {
-            (&record.sent, &record.bytes.sent)
-        };
-        counter.inc_by(n);
-        bytes.fetch_add(n, Relaxed);
+            record.sent.inc_by(n);
+            record.flow.received(n);
+        }
     }
 }
 

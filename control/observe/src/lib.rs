@@ -8,16 +8,20 @@
 //! - [`merge`]: one answer out of several
 //! - [`home`]: a proxy calls control and answers there; [`fleet`]: control asks all of them
 //! - [`page`]: what the pages show, out of an answer
-//! - [`http`]: both over HTTP, for a node and for the fleet
+//! - [`http`], [`site`]: API and pages over HTTP, for a node and for the fleet
 //!
 //! [`sketch`] and [`counters`] are the numbers in all of them.
 
 pub mod counters;
+pub mod fleet;
+pub mod home;
+pub mod http;
 pub mod merge;
 pub mod page;
 pub mod query;
 pub mod recorder;
 pub mod ring;
+pub mod site;
 pub mod sketch;
 pub mod source;
 

@@ -10,7 +10,7 @@ use crate::recorder::Recorder;
 use crate::recorder::collector::Partial;
 use crate::{RESOLUTION_MS, now_ms, step_of};
 
-mod filter;
+pub(crate) mod filter;
 mod group;
 
 /// Steps of one answer at most.

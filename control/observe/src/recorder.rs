@@ -119,6 +119,13 @@ pub struct Line {
     pub request_id: String,
 }
 
+impl Default for Recorder {
+    /// Of nobody, and without a place to keep what it counts.
+    fn default() -> Self {
+        Self::new(Origin::default(), RingSettings { directory: None, limit: 0 })
+    }
+}
+
 impl Recorder {
     /// A recorder of `origin` that keeps what it counts in a ring. [`collector::run`] ends its
     /// steps.
@@ -203,9 +210,10 @@ impl Recorder {
 
     /// A request ended.
     pub fn request(&self, key: EdgeKey, exchange: Exchange) {
-        let key = exchange.failure.as_ref().map_or(key.clone(), |failure| failed(&key, failure));
         let failure = exchange.failure;
-        self.0.edges.of(key.clone()).count(|counters| {
+        let key = failure.as_ref().map(|failure| failed(&key, failure)).unwrap_or(key);
+        let edge = self.0.edges.of(key);
+        edge.count(|counters| {
             counters.requests += 1;
             counters.retries += u64::from(exchange.retries);
             counters.sent_bytes += exchange.sent_bytes;
@@ -216,7 +224,7 @@ impl Recorder {
             counters.refused += u64::from(failure.as_ref().is_some_and(|f| f.refused));
         });
         let Some(failure) = failure else { return };
-        let incident = self.incident(key, &exchange.ends, failure);
+        let incident = self.incident((**edge.key()).clone(), &exchange.ends, failure);
         self.tell(Incident {
             duration_us: i64::try_from(micros(exchange.latency)).unwrap_or(i64::MAX),
             sent_bytes: exchange.sent_bytes,

@@ -11,9 +11,14 @@ use hbone::serve::{MetricsPage, Server as AdminServer};
 use hbone::wire::pb::ambit::node::v1::node_service_server::NodeServiceServer;
 use hbone::wire::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
 use hbone::wire::pb::istio::v1::auth::istio_certificate_service_server::IstioCertificateServiceServer;
+use observe::fleet::Fleet;
+use observe::http::Api;
+use observe::pb::State;
+use observe::pb::fleet_service_server::FleetServiceServer;
+use observe::site::Website;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tonic::transport::Server;
 use tracing::info;
 
@@ -30,6 +35,8 @@ use crate::deploy::Deployer;
 use crate::deploy::leases::Leases;
 use crate::engine::addresses::Addresses;
 use crate::engine::{Engine, Tables};
+use crate::fleet::service::FleetCalls;
+use crate::fleet::{changes, pods};
 use crate::jwks::fetch::Fetcher;
 use crate::jwks::keeper::{Keeper, Told};
 use crate::jwks::kept::Kept;
@@ -72,6 +79,8 @@ pub(super) struct Parts {
     pub(super) touched: Touched,
     /// Addresses that hosts of ServiceEntries have.
     given: Gauge,
+    /// Who remembers what runs.
+    pub(super) fleet: Fleet,
 }
 
 impl Parts {
@@ -94,6 +103,12 @@ impl Parts {
             kubernetes: config.kubernetes,
         });
         let world = Arc::new(RwLock::new(world));
+        let own = crate::fleet::recorder(&config.state, &replica());
+        let (of_world, of_root) = (world.clone(), root.not_after());
+        own.tell_state(move || State {
+            certificates: vec![crate::fleet::authority(of_root)],
+            ..pods::state(&sync::read(&of_world))
+        });
         let intake = Intake::open(state.clone(), world.clone(), config.node_grace);
         let touched = Touched::default();
         let board =
@@ -112,6 +127,7 @@ impl Parts {
             observed: Observed::default(),
             touched,
             given: Gauge::default(),
+            fleet: Fleet::new(own),
         })
     }
 
@@ -146,6 +162,7 @@ impl Parts {
         &self,
         config: &Config,
         reports: mpsc::Sender<FromNode>,
+        leading: watch::Receiver<bool>,
         registry: &mut Registry,
     ) -> tonic::transport::server::Router {
         registry.register(
@@ -172,6 +189,12 @@ impl Parts {
                 acknowledgement: config.subscriber_patience,
             },
         );
+        let calls = FleetCalls {
+            fleet: self.fleet.clone(),
+            authenticator: authenticator.clone(),
+            world: self.world.clone(),
+            leading,
+        };
         let nodes = Nodes {
             state: self.state.clone(),
             issuer: self.issuer.clone(),
@@ -196,6 +219,9 @@ impl Parts {
                     .max_decoding_message_size(limits::MAX_REQUEST_BYTES),
             )
             .add_service(IstioCertificateServiceServer::new(ca).max_decoding_message_size(small))
+            .add_service(
+                FleetServiceServer::new(calls).max_decoding_message_size(limits::MAX_ANSWER_BYTES),
+            )
             .add_optional_service(nodes)
     }
 
@@ -229,6 +255,11 @@ impl Parts {
             board: self.board.clone(),
             tables: self.tables.clone(),
             config: config.clone(),
+            site: Website::new(Api::new(
+                Arc::new(self.fleet.clone()),
+                env!("CARGO_PKG_VERSION"),
+                &config.cluster,
+            )),
         };
         AdminServer::bind(config.admin, Arc::new(pages))
             .await
@@ -276,7 +307,13 @@ impl Parts {
         loop {
             tokio::select! {
                 update = source.recv() => match update {
-                    Some(update) => engine.update(update),
+                    Some(update) => {
+                        // What is there at the start was not changed now.
+                        if engine.is_synced() {
+                            changes::tell(self.fleet.own(), &self.world, &update);
+                        }
+                        engine.update(update);
+                    }
                     None => return,
                 },
                 n = reports.recv_many(&mut batch, 256), if reporting => {

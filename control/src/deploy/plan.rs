@@ -157,6 +157,8 @@ fn labels(gateway: &Gateway) -> Map {
         (GATEWAY_NAME, gateway.meta.key.name.as_str()),
         ("gateway.networking.k8s.io/gateway-class-name", &gateway.spec.gateway_class_name),
         (MANAGED, CONTROLLER),
+        // Its instances are one workload to whoever looks at telemetry.
+        ("service.istio.io/workload-name", gateway.meta.key.name.as_str()),
     ];
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }

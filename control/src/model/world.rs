@@ -289,6 +289,11 @@ impl World {
         self.pods_by_node.get(node).into_iter().flatten().filter_map(|key| self.pods.get(key))
     }
 
+    /// The machines that have pods.
+    pub fn nodes_of_pods(&self) -> impl Iterator<Item = &str> {
+        self.pods_by_node.keys().map(String::as_str)
+    }
+
     /// The slices of a service.
     pub fn slices_of(&self, service: &Key) -> impl Iterator<Item = &EndpointSlice> {
         self.slices_by_service.get(service).into_iter().flatten().filter_map(|k| self.slices.get(k))

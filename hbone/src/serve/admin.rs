@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode, header};
 use tokio_util::sync::CancellationToken;
@@ -31,12 +30,14 @@ pub struct AdminPages {
     logging: Option<Logging>,
     quit: CancellationToken,
     drained: Option<Drained>,
+    more: Option<Arc<dyn Pages>>,
 }
 
 impl AdminPages {
     /// Pages of `program`; `quit` is cancelled by `/quitquitquit`.
     pub fn new(program: &str, quit: CancellationToken) -> Self {
-        Self { program: program.to_owned(), dump: None, logging: None, quit, drained: None }
+        let program = program.to_owned();
+        Self { program, dump: None, logging: None, quit, drained: None, more: None }
     }
 
     /// Makes `/config_dump` answer with what `dump` returns, called on a blocking thread.
@@ -63,6 +64,13 @@ impl AdminPages {
         self
     }
 
+    /// Answers with `pages` where these have none.
+    #[must_use]
+    pub fn more(mut self, pages: Arc<dyn Pages>) -> Self {
+        self.more = Some(pages);
+        self
+    }
+
     async fn reply(&self, asked: &Asked) -> Reply {
         if !is_from_here(&asked.headers) {
             let text = "this page answers only to localhost\n";
@@ -74,7 +82,10 @@ impl AdminPages {
             "/logging" if asked.method == Method::POST => self.levels(asked),
             "/quitquitquit" if asked.method == Method::POST => self.quit().await,
             "/" | "/config_dump" | "/logging" | "/quitquitquit" => Reply::method_not_allowed(),
-            _ => Reply::not_found(),
+            _ => match &self.more {
+                Some(pages) => pages.answer(asked).await,
+                None => Reply::not_found(),
+            },
         }
     }
 
@@ -83,11 +94,17 @@ impl AdminPages {
             "<!DOCTYPE html><html lang=\"en\"><title>{0}</title><h1>{0}</h1><ul>\
              <li><a href=\"/config_dump\">/config_dump</a>: state as JSON</li>\
              <li>POST /logging?level=debug or ?level=scope=debug or ?reset: log levels</li>\
-             <li>POST /quitquitquit: graceful shutdown</li></ul></html>\n",
-            self.program
+             <li>POST /quitquitquit: graceful shutdown</li>{1}</ul></html>\n",
+            self.program,
+            if self.more.is_some() {
+                "<li><a href=\"/ui/\">/ui/</a>: what this proxy carried</li>\
+                 <li><a href=\"/api/v1/about\">/api/v1/</a>: the same as JSON</li>"
+            } else {
+                ""
+            }
         );
         let content_type = "text/html; charset=utf-8";
-        Reply { status: StatusCode::OK, content_type, body: Bytes::from(html) }
+        Reply::new(StatusCode::OK, content_type, html)
     }
 
     async fn config_dump(&self) -> Reply {
@@ -95,7 +112,7 @@ impl AdminPages {
         let written = tokio::task::spawn_blocking(move || serde_json::to_vec_pretty(&dump()));
         if let Ok(Ok(json)) = written.await {
             let content_type = "application/json";
-            Reply { status: StatusCode::OK, content_type, body: Bytes::from(json) }
+            Reply::new(StatusCode::OK, content_type, json)
         } else {
             let status = StatusCode::INTERNAL_SERVER_ERROR;
             Reply::text(status, "the state cannot be written\n")
@@ -146,8 +163,9 @@ fn parse_levels(query: &str) -> Result<Option<(bool, Levels)>, String> {
     Ok((reset || change.is_some()).then(|| (reset, change.unwrap_or_default())))
 }
 
-/// Whether the request was meant for this machine, by `Host` and, if sent, `Origin`.
-fn is_from_here(headers: &HeaderMap) -> bool {
+/// Whether the request was meant for this machine, by `Host` and, if sent, `Origin`: a page of
+/// the web that had its name resolve to 127.0.0.1 is told apart (DNS rebinding).
+pub fn is_from_here(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(&name).map(|value| value.to_str().unwrap_or_default());
     let host = text(header::HOST).is_some_and(is_local);
     let origin = text(header::ORIGIN)

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
@@ -35,7 +34,7 @@ impl MetricsPage {
             return Reply::text(status, "the metrics cannot be written\n");
         }
         let content_type = if accepts_open_metrics(&asked.headers) { OPEN_METRICS } else { PLAIN };
-        Reply { status: StatusCode::OK, content_type, body: Bytes::from(text) }
+        Reply::new(StatusCode::OK, content_type, text)
     }
 }
 

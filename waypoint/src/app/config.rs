@@ -1,10 +1,12 @@
 //! What the environment says, read once.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hbone::identity::{SpiffeId, TrustDomain};
 use hbone::tunnel::{HBONE_PORT, TunnelConfig};
+use observe::ring::RingSettings;
 
 /// Everything that can be set about a waypoint.
 #[derive(Clone, Debug)]
@@ -57,6 +59,10 @@ pub struct Config {
     pub stats: SocketAddr,
     /// Where readiness is asked. `READINESS_ADDR`, default `[::]:15021`.
     pub readiness: SocketAddr,
+    /// Where it is kept what happened, and how many bytes it may have there. `OBSERVE_DIR`,
+    /// default nowhere: then only what happens now can be asked for; `OBSERVE_LIMIT_MIB`, 8 to
+    /// 4,096, default 48.
+    pub ring: RingSettings,
 }
 
 /// A variable whose value cannot be used.
@@ -134,6 +140,16 @@ impl Config {
             admin: address("ADMIN_ADDR", SocketAddr::from(([127, 0, 0, 1], 15000)))?,
             stats: address("STATS_ADDR", any(15020))?,
             readiness: address("READINESS_ADDR", any(15021))?,
+            ring: RingSettings {
+                directory: optional("OBSERVE_DIR").map(PathBuf::from),
+                limit: read(
+                    &optional,
+                    "OBSERVE_LIMIT_MIB",
+                    "MiB from 8 to 4096",
+                    RingSettings::LIMIT,
+                    |t| t.parse().ok().filter(|mib| (8..=4096).contains(mib)).map(|mib: u64| mib << 20),
+                )?,
+            },
         })
     }
 }

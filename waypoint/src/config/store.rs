@@ -67,6 +67,16 @@ pub struct Store {
 }
 
 impl Store {
+    /// All routes, in the order of names.
+    pub fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes.all()
+    }
+
+    /// All policies, in the order of names.
+    pub fn policies(&self) -> impl Iterator<Item = &Arc<Policy>> {
+        self.policies.all()
+    }
+
     /// Takes a resource of `kind`.
     ///
     /// # Errors

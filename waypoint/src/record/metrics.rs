@@ -2,6 +2,7 @@
 
 use hbone::brand::METRIC_PREFIX;
 use hbone::telemetry::TrafficLabels;
+use observe::recorder::Recorder;
 use prometheus_client::encoding::{
     EncodeLabel, EncodeLabelSet, EncodeLabelValue, LabelSetEncoder, LabelValueEncoder,
 };
@@ -128,6 +129,7 @@ pub struct Metrics {
     tokens: Family<TokenLabels, Counter>,
     refused: Counter,
     limits: Family<LimitLabels, Counter>,
+    recorder: Recorder,
 }
 
 fn histogram() -> Histogram {
@@ -139,6 +141,18 @@ fn histograms() -> Histograms {
 }
 
 impl Metrics {
+    /// The same, whose requests and connections are remembered too.
+    #[must_use]
+    pub fn remembering(mut self, recorder: Recorder) -> Self {
+        self.recorder = recorder;
+        self
+    }
+
+    /// Who remembers requests and connections.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
     /// Makes and registers them.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
@@ -154,6 +168,7 @@ impl Metrics {
             tokens: Family::default(),
             refused: Counter::default(),
             limits: Family::default(),
+            recorder: Recorder::default(),
         };
         registry.register("istio_requests", "Requests", metrics.requests.clone());
         let mut histogram =

@@ -82,6 +82,7 @@ impl Forwarder {
             reason,
         };
         let permit = exchange.permit.clone().ok_or_else(missing)?;
+        exchange.record.destination(exchange.destination.as_ref());
         let mut tries = Tries::begin(exchange, standing).await?;
         let answered = match exchange.deadline() {
             None => self.tries(exchange, &permit, &mut tries, own).await,

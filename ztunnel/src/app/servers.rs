@@ -5,6 +5,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use hbone::serve::{AdminPages, MetricsPage, Pages, Readiness, ReadinessPage, Server};
 use hbone::telemetry::Logging;
+use observe::http::Api;
+use observe::site::Website;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +26,11 @@ pub(super) async fn start(
     let admin = AdminPages::new("ztunnel", quit.clone())
         .logging(logging.clone())
         .dump(move || dump::config_dump(&dumped))
+        .more(Arc::new(Website::new(Api::new(
+            Arc::new(served.shared.metrics.recorder().clone()),
+            env!("CARGO_PKG_VERSION"),
+            &config.place.cluster,
+        ))))
         .drained(move || {
             let pods = Arc::clone(&drained);
             async move { pods.drain(deadline).await }

@@ -26,20 +26,25 @@ pub(super) fn issuer(config: &Config) -> anyhow::Result<NodeIssuer> {
     Ok(NodeIssuer { client: CaClient::new(control), ttl: config.secret_ttl })
 }
 
-/// The discovery client that fills `state`.
-pub(super) fn discovery(
-    config: &Config,
-    state: &Arc<State>,
-    registry: &mut Registry,
-) -> anyhow::Result<Client> {
-    let control = control_plane(
+/// Discovery's server, which also asks for what is remembered here.
+pub(super) fn control(config: &Config) -> anyhow::Result<ControlPlane> {
+    control_plane(
         config,
         &config.xds_address,
         config.alt_xds_hostname.as_deref(),
         &config.xds_root_ca,
         "XDS_HEADER_",
     )
-    .context("XDS_ADDRESS, XDS_ROOT_CA and AUTH_TOKEN say how to reach discovery")?;
+    .context("XDS_ADDRESS, XDS_ROOT_CA and AUTH_TOKEN say how to reach discovery")
+}
+
+/// The discovery client that fills `state`.
+pub(super) fn discovery(
+    config: &Config,
+    state: &Arc<State>,
+    registry: &mut Registry,
+) -> anyhow::Result<Client> {
+    let control = control(config)?;
     let metadata = NodeInfo::metadata_from_env(std::env::vars())
         .map_err(|(name, error)| anyhow::anyhow!("{name} is no JSON: {error}"))?;
     let node = NodeInfo {

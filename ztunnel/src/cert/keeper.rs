@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwapOption;
 use hbone::identity::SpiffeId;
 use hbone::tls::WorkloadCertificate;
+use observe::recorder::Recorder;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -109,7 +110,13 @@ impl Keeper {
 }
 
 /// Fetches and rotates until it is aborted.
-pub(super) async fn keep(keeper: Arc<Keeper>, issuer: Arc<dyn Issuer>, slots: Slots, clock: Clock) {
+pub(super) async fn keep(
+    keeper: Arc<Keeper>,
+    issuer: Arc<dyn Issuer>,
+    slots: Slots,
+    clock: Clock,
+    recorder: Recorder,
+) {
     let mut retry = Retry::default();
     loop {
         let slot = slots.acquire(&keeper.id, || keeper.priority()).await;
@@ -119,12 +126,13 @@ pub(super) async fn keep(keeper: Arc<Keeper>, issuer: Arc<dyn Issuer>, slots: Sl
         let now = clock();
         match issued {
             Ok(certificate) if now >= certificate.not_after() => {
-                failed(&keeper, now, "the authority issued an expired certificate".to_owned());
+                let reason = "the authority issued an expired certificate".to_owned();
+                failed(&keeper, &recorder, now, reason);
                 pause(&keeper, &mut retry, &clock).await;
             }
             Ok(certificate) => {
                 let due = certificate.refresh_at();
-                take(&keeper, certificate);
+                take(&keeper, &recorder, certificate);
                 if due <= now {
                     // Past its half at birth: clocks differ, or the authority backdates.
                     pause(&keeper, &mut retry, &clock).await;
@@ -134,27 +142,32 @@ pub(super) async fn keep(keeper: Arc<Keeper>, issuer: Arc<dyn Issuer>, slots: Sl
                 }
             }
             Err(reason) => {
-                failed(&keeper, now, reason);
+                failed(&keeper, &recorder, now, reason);
                 pause(&keeper, &mut retry, &clock).await;
             }
         }
     }
 }
 
-fn take(keeper: &Keeper, certificate: WorkloadCertificate) {
+fn take(keeper: &Keeper, recorder: &Recorder, certificate: WorkloadCertificate) {
     let (from, until) = (certificate.not_before(), certificate.not_after());
     let life = until.duration_since(from).unwrap_or_default();
     info!(id = %keeper.id, ?life, "certificate issued");
+    let text = format!("certificate issued for {} s", life.as_secs());
+    recorder.event("certificate", "info", keeper.id.to_string(), text);
     keeper.certificate.store(Some(Arc::new(certificate)));
     keeper.urgent.store(Priority::Background as u8, Ordering::Relaxed);
     keeper.state.send_replace(State::Available);
 }
 
-fn failed(keeper: &Keeper, now: SystemTime, reason: String) {
+fn failed(keeper: &Keeper, recorder: &Recorder, now: SystemTime, reason: String) {
     if keeper.valid(now).is_some() {
         warn!(id = %keeper.id, error = %reason, "certificate not renewed, the old one stays in force");
+        let text = format!("certificate not renewed: {reason}");
+        recorder.event("certificate", "warning", keeper.id.to_string(), text);
     } else {
         warn!(id = %keeper.id, error = %reason, "no certificate");
+        recorder.event("certificate", "error", keeper.id.to_string(), format!("none: {reason}"));
         keeper.raise(Priority::Warmup);
         keeper.state.send_replace(State::Unavailable(reason));
     }

@@ -75,7 +75,9 @@ async fn handshake(
     let local = stream.local_addr();
     let local = local.map_err(|source| TunnelError::Connect { peer: address, source })?;
     let tls = certificate.server_config().map_err(TunnelError::from)?;
-    let accepted = accept_tls(stream, address, tls, &pod.shared.config.tunnel).await?;
+    let accepted = accept_tls(stream, address, tls, &pod.shared.config.tunnel).await;
+    pod.shared.metrics.recorder().handshake(accepted.is_ok());
+    let accepted = accepted?;
     let (pod, local) = (Arc::clone(pod), canonical(local));
     Ok((Peer { pod, identity: accepted.peer, address, local }, accepted.stream, place))
 }

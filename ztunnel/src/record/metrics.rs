@@ -2,6 +2,7 @@
 
 use hbone::brand::METRIC_PREFIX;
 use hbone::telemetry::{Reporter, ResponseFlag, TrafficLabels};
+use observe::recorder::Recorder;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -18,6 +19,7 @@ pub struct ConnectionMetrics {
     sent: Family<TrafficLabels, Counter>,
     sockets: Family<SocketLabels, Gauge>,
     limits: Family<LimitLabels, Counter>,
+    recorder: Recorder,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -83,6 +85,18 @@ impl ConnectionMetrics {
             m.limits.clone(),
         );
         m
+    }
+
+    /// The same, whose connections are remembered too.
+    #[must_use]
+    pub fn remembering(mut self, recorder: Recorder) -> Self {
+        self.recorder = recorder;
+        self
+    }
+
+    /// Who remembers connections.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// Counts a socket until the value is dropped.

@@ -167,7 +167,7 @@ impl<P: PodProxies> Manager<P> {
         match self.proxies.start(info, Arc::clone(&netns)).await {
             Ok(proxy) => {
                 info!(%pod, %namespace, uid = %info.uid, netns = %netns.id(), "pod is served");
-                self.metrics.started.inc();
+                self.metrics.served(info);
                 let served = Served { info: info.clone(), netns, proxy };
                 self.running.insert(info.uid.clone(), served);
                 Ok(())
@@ -175,6 +175,7 @@ impl<P: PodProxies> Manager<P> {
             Err(error) => {
                 let error = reason(error.as_ref());
                 warn!(%pod, %namespace, uid = %info.uid, %error, "pod cannot be served yet");
+                self.metrics.refused(info, &error);
                 Err(RequestError::Start(info.uid.clone(), error))
             }
         }
@@ -183,7 +184,7 @@ impl<P: PodProxies> Manager<P> {
     fn stop(&mut self, uid: &str) {
         let Some(served) = self.running.remove(uid) else { return };
         info!(pod = %served.info.name, namespace = %served.info.namespace, %uid, "pod is withdrawn");
-        self.metrics.stopped.inc();
+        self.metrics.withdrawn(&served.info);
         retire(served.proxy, served.netns);
     }
 

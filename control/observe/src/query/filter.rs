@@ -29,7 +29,7 @@ fn either(key: &EdgeKey, meant: impl Fn(&Party) -> bool) -> bool {
 }
 
 /// Whether an edge that `node` counted is wanted.
-pub(super) fn edge(filter: &Filter, key: &EdgeKey, node: &str) -> bool {
+pub(crate) fn edge(filter: &Filter, key: &EdgeKey, node: &str) -> bool {
     pods(filter, key, node, "", "")
 }
 
@@ -61,21 +61,21 @@ fn pods(filter: &Filter, key: &EdgeKey, node: &str, source: &str, destination: &
 }
 
 /// Whether an incident is wanted.
-pub(super) fn incident(filter: &Filter, incident: &Incident) -> bool {
+pub(crate) fn incident(filter: &Filter, incident: &Incident) -> bool {
     let key = incident.key.as_ref();
     let (source, destination) = (&incident.source_pod, &incident.destination_pod);
     key.is_some_and(|key| pods(filter, key, &incident.node, source, destination))
 }
 
 /// Whether an open connection is wanted.
-pub(super) fn connection(filter: &Filter, open: &Connection) -> bool {
+pub(crate) fn connection(filter: &Filter, open: &Connection) -> bool {
     let key = open.key.as_ref();
     let (source, destination) = (&open.source_pod, &open.destination_pod);
     key.is_some_and(|key| pods(filter, key, &open.node, source, destination))
 }
 
 /// Whether an event is wanted: of what a filter can say, it has a node and a subject.
-pub(super) fn event(filter: &Filter, event: &Event) -> bool {
+pub(crate) fn event(filter: &Filter, event: &Event) -> bool {
     let named = |name: &str| {
         name.is_empty() || event.subject.split([' ', '/', ',']).any(|part| means(name, part))
     };

@@ -69,6 +69,11 @@ impl<T: Attach> Kept<T> {
         }
     }
 
+    /// All of them, in the order of names.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<T>> {
+        self.by_name.values()
+    }
+
     /// What is attached to `target`, in the order of names.
     pub(super) fn of(&self, target: &Target) -> impl Iterator<Item = &Arc<T>> {
         let names = self.by_target.get(target).into_iter().flatten();

@@ -111,6 +111,8 @@ impl Executable {
         let mut environment = control_environment(agent, &agent.credential_file);
         environment.push(("INPOD_UDS".into(), agent.zds_socket.clone().into()));
         environment.push(("READINESS_ADDR".into(), options.ztunnel_readiness.to_string().into()));
+        let observed = agent.run_dir.join("observed").join("ztunnel");
+        environment.push(("OBSERVE_DIR".into(), observed.into()));
         Program {
             name: name.into(),
             path: self.path,
@@ -136,6 +138,8 @@ impl WaypointLauncher for Launcher {
         ] {
             environment.push((name.into(), value.into()));
         }
+        let observed = self.options.run_dir.join("observed").join(file_name(&pod.full_name()));
+        environment.push(("OBSERVE_DIR".into(), observed.into()));
         Program {
             name: format!("waypoint {}", pod.full_name()),
             path: self.executable.path.clone(),
@@ -146,6 +150,12 @@ impl WaypointLauncher for Launcher {
             record: None,
         }
     }
+}
+
+/// A name as that of a file: a pod's name says nothing about where files go.
+fn file_name(name: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    name.chars().map(safe).collect()
 }
 
 /// How a program of this node reaches control and proves who it is.

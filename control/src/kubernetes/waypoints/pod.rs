@@ -41,6 +41,7 @@ pub(super) fn spec(asked: &Asked, settings: &Settings, selector: &Value) -> Valu
                 "audience": "istio-ca", "expirationSeconds": 43200, "path": "istio-token",
             }}]}},
             {"name": "istiod-ca-cert", "configMap": {"name": ROOTS}},
+            {"name": "observed", "emptyDir": {"sizeLimit": OBSERVED}},
         ],
     })
 }
@@ -56,6 +57,9 @@ fn spread(over: &str, selector: &Value) -> Value {
         "matchLabelKeys": ["pod-template-hash"],
     })
 }
+
+/// Room for what happened in the last hours, more than its own limit.
+const OBSERVED: &str = "64Mi";
 
 fn container(asked: &Asked, settings: &Settings) -> Value {
     let probe = json!({"path": "/healthz/ready", "port": STATUS_PORT});
@@ -89,6 +93,7 @@ fn container(asked: &Asked, settings: &Settings) -> Value {
         "volumeMounts": [
             {"name": "istio-token", "mountPath": "/var/run/secrets/tokens", "readOnly": true},
             {"name": "istiod-ca-cert", "mountPath": "/var/run/secrets/istio", "readOnly": true},
+            {"name": "observed", "mountPath": "/var/lib/ambit/observed"},
         ],
     })
 }
@@ -111,6 +116,7 @@ fn environment(asked: &Asked, settings: &Settings) -> Vec<Value> {
         text("TRUST_DOMAIN", &settings.trust_domain),
         text("CLUSTER_ID", &settings.cluster),
         text("CLUSTER_DOMAIN", &settings.domain),
+        text("OBSERVE_DIR", "/var/lib/ambit/observed"),
         text("CONNECTION_TERMINATION_DEADLINE", &format!("{DRAIN_SECONDS}s")),
     ];
     if !settings.network.is_empty() {

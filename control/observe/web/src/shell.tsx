@@ -1,0 +1,125 @@
+// What stands around every page: the way to the others, the window, how the server is.
+import type { ComponentChildren } from 'preact';
+import { about } from './api/about';
+import { health, retryNow } from './api/health';
+import { live } from './api/live';
+import { second } from './api/now';
+import { relative } from './format/duration';
+import { seen } from './format/name';
+import { plural } from './format/number';
+import { clock } from './format/time';
+import { PAGES } from './pages';
+import { Icon } from './parts/icon';
+import { Notice } from './parts/notice';
+import { Picker } from './parts/picker';
+import { link, useAddress } from './state/navigate';
+import { nextTheme, theme } from './state/theme';
+import { useStore } from './state/store';
+
+export function Shell({ help, children }: { help: () => void; children: ComponentChildren }) {
+  return (
+    <div class="shell">
+      <a class="skip" href="#main" onClick={(click) => {
+        // The part after # is the page's address.
+        click.preventDefault();
+        document.getElementById('main')?.focus();
+      }}>Skip to the page</a>
+      <Side help={help} />
+      <div class="column">
+        <div class="top"><Picker /></div>
+        <Server />
+        <main id="main" tabIndex={-1}>{children}</main>
+      </div>
+    </div>
+  );
+}
+
+function Side({ help }: { help: () => void }) {
+  const { path } = useAddress();
+  const known = useStore(about);
+  const node = known?.scope === 'node';
+  const chosen = useStore(theme);
+  const here = path[0] || 'mesh';
+  return (
+    <header class="side">
+      <div class="brand">
+        <img src="icon.svg" alt="" width="24" height="24" />
+        <span class="brand-name">Ambit</span>
+        <span class="brand-scope">{node ? 'one node' : known ? 'fleet' : ''}</span>
+        <span class="brand-tools">
+          <button type="button" class="quiet square" title={`Colours: ${chosen} ( t )`} aria-label={`Colours: ${chosen}. Change`} onClick={() => theme.set(nextTheme(theme.get()))}>
+            <Icon name={chosen === 'auto' ? 'auto' : chosen === 'dark' ? 'moon' : 'sun'} />
+          </button>
+          <button type="button" class="quiet square" title="Keyboard ( ? )" aria-label="Keyboard shortcuts" onClick={help}>
+            <Icon name="help" />
+          </button>
+        </span>
+      </div>
+      <nav aria-label="Pages">
+        <ul>
+          {PAGES.map((page) => (
+            <li key={page.id}>
+              <a href={link([page.id])} aria-current={here === page.id ? 'page' : undefined}>
+                <Icon name={page.icon} />
+                {page.title}
+              </a>
+            </li>
+          ))}
+        </ul>
+      </nav>
+      <Status />
+    </header>
+  );
+}
+
+/** Who answers, and whether live. */
+function Status() {
+  const known = useStore(about);
+  const { connected, incidents } = useStore(live);
+  const at = useStore(second);
+  if (!known) return <div class="status" />;
+  const lately = incidents.filter((one) => one.atMs > at - 60_000).length;
+  const away = known.origins.filter((one) => one.error || !one.connectedMs);
+  const single = known.origins[0];
+  return (
+    <div class="status">
+      <p><span class={`dot ${connected ? 'on' : ''}`} aria-hidden="true" />{connected ? 'Live' : 'Not live'}, {clock(at)}</p>
+      <p><a href={link(['policies'])}>{lately ? plural(lately, 'failure') : 'No failure'} in the last minute</a></p>
+      {known.scope === 'node'
+        ? <p class="name" title={seen(single?.name ?? '')}>{single ? `${seen(single.kind)} on ${seen(single.node)}` : 'this node'}</p>
+        : <p>{plural(known.origins.length - away.length, 'proxy', 'proxies')} of {known.origins.length}</p>}
+      {away.length > 0 && known.scope !== 'node' && <p class="name warn" title={away.map((one) => seen(`${one.node} ${one.name}: ${one.error}`)).join('\n')}><Icon name="warning" /> {plural(away.length, 'proxy', 'proxies')} away</p>}
+      <p class="name" title={seen(`${known.cluster} ${known.version}`)}>{seen(known.cluster)} {known.version && `· ${seen(known.version)}`}</p>
+    </div>
+  );
+}
+
+/** Says that nobody answers, since when, and when it is tried again. */
+function Server() {
+  const { failingSinceMs, lastMs, error, retryMs } = useStore(health);
+  useStore(second);
+  if (!failingSinceMs) return null;
+  const local = Date.now();
+  // A restart takes a moment; only what lasts is said.
+  if (lastMs && local - failingSinceMs < 1500) return null;
+  const wait = Math.ceil((retryMs - local) / 1000);
+  return (
+    <Notice tone="failing" action={<button type="button" onClick={retryNow}>Try now</button>}>
+      <strong>No answer since {clock(failingSinceMs)}</strong> ({relative(failingSinceMs, local).replace(' ago', '')}): {seen(error)}.{' '}
+      {lastMs ? `What you see is of ${clock(lastMs)}. ` : 'Is the process running, and is its port still forwarded? '}
+      <span class="num" aria-hidden="true">{wait > 0 ? `Next try in ${wait} s.` : 'Trying…'}</span>
+    </Notice>
+  );
+}
+
+/** The heading of a page, and what narrows it. */
+export function Head({ title, sub, children }: { title: ComponentChildren; sub?: ComponentChildren; children?: ComponentChildren }) {
+  return (
+    <header class="page-head">
+      <h1>{title}</h1>
+      {sub && <div class="page-sub">{sub}</div>}
+      {children && <div class="page-tools">{children}</div>}
+    </header>
+  );
+}
+

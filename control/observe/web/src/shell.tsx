@@ -26,8 +26,6 @@ export function Shell({ help, children }: { help: () => void; children: Componen
       }}>Skip to the page</a>
       <Side help={help} />
       <div class="column">
-        <div class="top"><Picker /></div>
-        <Server />
         <main id="main" tabIndex={-1}>{children}</main>
       </div>
     </div>
@@ -81,10 +79,17 @@ function Status() {
   const lately = incidents.filter((one) => one.atMs > at - 60_000).length;
   const away = known.origins.filter((one) => one.error || !one.connectedMs);
   const single = known.origins[0];
+  const last = incidents[0];
   return (
     <div class="status">
       <p><span class={`dot ${connected ? 'on' : ''}`} aria-hidden="true" />{connected ? 'Live' : 'Not live'}, {clock(at)}</p>
-      <p><a href={link(['policies'])}>{lately ? plural(lately, 'failure') : 'No failure'} in the last minute</a></p>
+      <p>{lately ? plural(lately, 'failure') : 'No failure'} in 1 minute</p>
+      {last && lately > 0 && (
+        <a class="status-last" href={link(['policies'], last.key.policy ? { policy: last.key.policy } : {})} aria-live="polite">
+          <span>{seen(last.key.failure || 'failed')}, {relative(last.atMs, at)}</span>
+          <span>{seen(last.key.source.workload || last.sourceAddress)} → {seen(last.key.destination.workload || last.destinationAddress)}</span>
+        </a>
+      )}
       {known.scope === 'node'
         ? <p class="name" title={seen(single?.name ?? '')}>{single ? `${seen(single.kind)} on ${seen(single.node)}` : 'this node'}</p>
         : <p>{plural(known.origins.length - away.length, 'proxy', 'proxies')} of {known.origins.length}</p>}
@@ -112,14 +117,18 @@ function Server() {
   );
 }
 
-/** The heading of a page, and what narrows it. */
+/** The heading of a page, its window, and what narrows it. */
 export function Head({ title, sub, children }: { title: ComponentChildren; sub?: ComponentChildren; children?: ComponentChildren }) {
   return (
-    <header class="page-head">
-      <h1>{title}</h1>
+    <>
+      <header class="page-top">
+        <h1>{title}</h1>
+        <Picker />
+      </header>
+      <Server />
       {sub && <div class="page-sub">{sub}</div>}
       {children && <div class="page-tools">{children}</div>}
-    </header>
+    </>
   );
 }
 

@@ -64,7 +64,9 @@ export function HeatMap({ id, title, heat, grid, events = [] }: {
           counts.forEach((n, i) => {
             if (n === 0) return;
             ctx.fillStyle = faded('--heat', strength(n, top));
-            ctx.fillRect((columns[i] ?? 0) + 0.5, bottom - high + 0.5, Math.max(1, wide - 1), Math.max(1, high - 1));
+            const left = Math.round(columns[i] ?? 0);
+            const gap = wide > 10 ? 1 : 0;
+            ctx.fillRect(left, bottom - high + 0.5, Math.round((columns[i] ?? 0) + wide) - left - gap, Math.max(1, high - 1));
           });
         });
         ctx.restore();

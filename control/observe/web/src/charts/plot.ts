@@ -44,11 +44,11 @@ export function plot(root: HTMLElement, data: uPlot.AlignedData, what: Plotted):
       },
       scales: {
         x: { time: true, range: () => [around().span.fromMs, around().span.toMs] },
-        y: { range: (_, __, max) => [0, max > 0 ? max * 1.12 : 1], ...what.scale },
+        y: { range: (_, __, max) => [0, Math.max(unit.least ?? 0, max * 1.12) || 1], ...what.scale },
       },
       axes: [
         {
-          stroke: ink, font: text, size: 24, gap: 4,
+          stroke: ink, font: text, size: 20, gap: 3,
           grid: { stroke: line, width: 1 },
           ticks: { show: false },
           splits: (self) => timeMarks(around().span.fromMs, around().span.toMs, Math.max(2, self.bbox.width / devicePixelRatio / 72)),

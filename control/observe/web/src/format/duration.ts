@@ -18,10 +18,11 @@ export function span(ms: number): string {
   let rest = Math.round(Math.abs(ms) / 1000);
   if (rest < 1) return Math.abs(ms) < 1 ? '0 s' : `${sign}<1 s`;
   // Seconds mean nothing beside days.
-  if (rest >= 86_400) rest = Math.round(rest / 3600) * 3600;
+  if (rest >= 31_536_000) rest = Math.round(rest / 86_400) * 86_400;
+  else if (rest >= 86_400) rest = Math.round(rest / 3600) * 3600;
   else if (rest >= 3600) rest = Math.round(rest / 60) * 60;
   const parts: string[] = [];
-  for (const [size, name] of [[86_400, 'd'], [3600, 'h'], [60, 'm'], [1, 's']] as const) {
+  for (const [size, name] of [[31_536_000, 'y'], [86_400, 'd'], [3600, 'h'], [60, 'm'], [1, 's']] as const) {
     const whole = Math.floor(rest / size);
     if (whole > 0) parts.push(`${whole} ${name}`);
     rest -= whole * size;

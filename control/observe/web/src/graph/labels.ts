@@ -16,7 +16,7 @@ interface Label {
   room: number;
 }
 
-const CELL = 16;
+const CELL = 8;
 const widths = new Map<string, number>();
 
 export class Labels {

@@ -1,4 +1,5 @@
 // Where vertices lie. Pure and repeatable: equal graphs get equal places.
+import { separate } from './separate';
 import {
   forceCollide, forceLink, forceManyBody, forceSimulation, forceX, forceY,
   type SimulationLinkDatum, type SimulationNodeDatum,
@@ -27,7 +28,9 @@ export function layout({ vertices, edges }: Task): Place[] {
   const names = [...new Set(vertices.map((vertex) => vertex.group))].sort();
   const of = vertices.map((vertex) => names.indexOf(vertex.group));
   const ranks = rankOf(vertices.length, edges);
-  const centres = groupCentres(names.length, of, edges);
+  const few = vertices.length <= 60;
+  const means = meanRanks(names.length, of, ranks);
+  const centres = groupCentres(names.length, of, edges, few ? means : undefined);
   const kept = vertices.filter((vertex) => vertex.at).length;
   const seats = seating(of, names.length);
   const bodies = vertices.map((vertex, i): Body => {
@@ -37,8 +40,6 @@ export function layout({ vertices, edges }: Task): Place[] {
     const start = vertex.at ?? besides(i, vertices, edges) ?? { x: centre.x + seat.x, y: centre.y + seat.y };
     return { group, rank: ranks[i] ?? 0, x: start.x, y: start.y, ...(vertex.at ? { fx: vertex.at.x, fy: vertex.at.y } : {}) };
   });
-  const middle = bodies.reduce((sum, body) => sum + body.rank, 0) / Math.max(1, bodies.length);
-  const few = bodies.length <= 60;
   const simulation = forceSimulation(bodies)
     .force('link', forceLink<Body, SimulationLinkDatum<Body>>(edges.map(([source, target]) => ({ source, target })))
       .distance((link) => ((link.source as Body).group === (link.target as Body).group ? SPACE * 1.9 : SPACE * 3))
@@ -46,16 +47,29 @@ export function layout({ vertices, edges }: Task): Place[] {
     .force('charge', forceManyBody<Body>().strength(few ? -320 : -120).distanceMax(SPACE * 8).theta(1))
     .force('apart', forceCollide<Body>(SPACE * (few ? 0.95 : 0.6)).iterations(2))
     // Callers to the left, called to the right, as one reads.
-    .force('x', forceX<Body>((body) => (centres[body.group] as Place).x + (few ? (body.rank - middle) * SPACE * 2.6 : 0)).strength(few ? 0.22 : 0.11))
+    .force('x', forceX<Body>((body) => (centres[body.group] as Place).x + (few ? (body.rank - (means[body.group] ?? 0)) * SPACE * 1.8 : 0)).strength(few ? 0.22 : 0.11))
     .force('y', forceY<Body>((body) => (centres[body.group] as Place).y).strength(0.13))
     .stop();
   const ticks = kept > 0 ? 60 : few ? 300 : 140;
   simulation.alphaDecay(1 - 0.001 ** (1 / ticks)).tick(ticks);
-  return bodies.map((body) => ({ x: body.x ?? 0, y: body.y ?? 0 }));
+  const places = bodies.map((body) => ({ x: body.x ?? 0, y: body.y ?? 0 }));
+  if (kept === 0) separate(places, of, names.length, SPACE);
+  return places;
+}
+
+/** How deep a group lies: the mean of its members. */
+function meanRanks(groups: number, of: readonly number[], ranks: readonly number[]): number[] {
+  const sums = Array.from({ length: groups }, () => [0, 0] as [number, number]);
+  of.forEach((group, i) => {
+    const sum = sums[group] as [number, number];
+    sum[0] += ranks[i] ?? 0;
+    sum[1] += 1;
+  });
+  return sums.map(([sum, n]) => sum / Math.max(1, n));
 }
 
 /** Centres of groups, so far apart that their members do not mix; wider than high, as screens are. */
-function groupCentres(groups: number, of: readonly number[], edges: Task['edges']): Place[] {
+function groupCentres(groups: number, of: readonly number[], edges: Task['edges'], ranks: readonly number[] | undefined): Place[] {
   const sizes = new Array<number>(groups).fill(0);
   for (const group of of) sizes[group] = (sizes[group] ?? 0) + 1;
   const between = new Map<string, number>();
@@ -71,7 +85,8 @@ function groupCentres(groups: number, of: readonly number[], edges: Task['edges'
   forceSimulation(bodies)
     .force('link', forceLink(links).distance(SPACE * 2).strength((link) => Math.min(0.3, 0.02 * (link as { n: number }).n)))
     .force('apart', forceCollide<SimulationNodeDatum & { size: number }>((body) => body.size).iterations(3))
-    .force('x', forceX(0).strength(0.035))
+    // Callers to the left, called to the right, where so few groups leave room for an order.
+    .force('x', forceX((_, i) => (ranks?.[i] ?? 0) * SPACE * 4).strength(ranks ? 0.2 : 0.035))
     .force('y', forceY(0).strength(0.075))
     .stop()
     .tick(300);

@@ -13,7 +13,7 @@ import { Badge, type Tone } from '../parts/badge';
 import { Filters, Search } from '../parts/filters';
 import { IdentityName, Name, NodeName } from '../parts/names';
 import { Empty } from '../parts/notice';
-import { containing } from '../parts/order';
+import { containing, sorted } from '../parts/order';
 import { Table, type Column } from '../parts/table';
 import { Tile, Tiles } from '../parts/tile';
 import { Head } from '../shell';
@@ -60,9 +60,9 @@ function Body({ data }: { data: Of<typeof certificates> }) {
         id=""
         label="Certificates"
         columns={columns}
-        rows={containing(all, query['q'] ?? '', (one) => [one.identity, one.node, one.serial, one.state, one.kind])}
+        rows={containing(sorted(all, (one) => one.notAfterMs || Number.MAX_SAFE_INTEGER, false), query['q'] ?? '', (one) => [one.identity, one.node, one.serial, one.state, one.kind])}
         rowKey={(one) => `${one.node} ${one.kind} ${one.identity} ${one.serial}`}
-        order="expires"
+        order="state"
         empty={<Empty title="No certificate">Proxies ask for certificates when the first pod of an account is enrolled: <code>ambit enroll NAMESPACE</code></Empty>}
       />
     </>

@@ -77,7 +77,7 @@ export function RequestsChart({ id, points, grid, events }: Of) {
   const lines = useLines(() => [
     { label: 'requests', tint: '--series-1', values: rates(grid, points, (p) => p.requests), fill: true },
     { label: '4xx', tint: '--series-4', values: rates(grid, points, (p) => p.statuses[4] ?? 0), dash: [2, 2] },
-    { label: '5xx or none', tint: '--failing', values: rates(grid, points, (p) => p.errors), dash: [6, 3] },
+    { label: '5xx', tint: '--failing', values: rates(grid, points, (p) => p.errors), dash: [6, 3] },
     { label: 'retries', tint: '--series-3', values: rates(grid, points, (p) => p.retries), dash: [8, 2, 2, 2] },
   ], [points, grid]);
   return <Chart id={`${id}requests`} title="Requests" unit={units.requests} lines={lines} grid={grid} events={events} />;

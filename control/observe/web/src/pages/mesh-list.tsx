@@ -6,7 +6,7 @@ import { micros } from '../format/duration';
 import { party, seen } from '../format/name';
 import { count, percent, plural, rate } from '../format/number';
 import { Badge, HealthBadge, SecurityBadge } from '../parts/badge';
-import { IdentityName, Name, ServiceName, WorkloadName } from '../parts/names';
+import { IdentityBelow, IdentityName, Name, ServiceName, WorkloadName } from '../parts/names';
 import { Empty } from '../parts/notice';
 import { Section } from '../parts/section';
 import { Table, type Column } from '../parts/table';
@@ -55,7 +55,7 @@ function VertexName({ of }: { of: Vertex }) {
 
 function columns(over: number): Column<Row>[] {
   return [
-    { id: 'from', head: 'From', value: ({ from }) => party(from.namespace, from.name), cell: ({ from, link }) => <span class="stack"><VertexName of={from} /><span class="sub"><IdentityName id={link.identity} /></span></span> },
+    { id: 'from', head: 'From', value: ({ from }) => party(from.namespace, from.name), cell: ({ from, link }) => <span class="stack"><VertexName of={from} /><span class="sub"><IdentityBelow id={link.identity} namespace={from.namespace} name={from.name} /></span></span> },
     { id: 'to', head: 'To', value: ({ to }) => party(to.namespace, to.name), cell: ({ to, link }) => <span class="stack"><VertexName of={to} /><span class="sub"><ServiceName service={link.service} port={link.port} /></span></span> },
     { id: 'health', head: 'Health', value: ({ link }) => (worst[link.health] ?? 0) + failedPart(link.totals), cell: ({ link }) => <HealthBadge health={link.health} /> },
     { id: 'security', head: 'Security', value: ({ link }) => link.security, cell: ({ link }) => <SecurityBadge security={link.security} /> },

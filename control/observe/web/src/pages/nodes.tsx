@@ -2,6 +2,7 @@ import { events as eventsShape, nodes, type NodeCard } from '../api/answers';
 import { filterOf, type Field } from '../api/filter';
 import { second } from '../api/now';
 import type { Of } from '../api/shape';
+import { byStep, rates, type Grid } from '../charts/series';
 import { useWindow } from '../api/use';
 import { bytes, bytesRate } from '../format/bytes';
 import { relative } from '../format/duration';
@@ -18,7 +19,7 @@ import { Timeline } from '../parts/timeline';
 import { Head } from '../shell';
 import { change, link, useAddress } from '../state/navigate';
 import { useStore } from '../state/store';
-import { seconds } from './grid';
+import { seconds, useGrid } from './grid';
 import { useEvents } from './lately';
 import { troubles } from './troubles';
 
@@ -84,14 +85,15 @@ function Cards({ data, rows }: { data: Of<typeof nodes>; rows: readonly NodeCard
   const { column, falling } = parseOrder(query['sort'] ?? '', Object.keys(orders).map((key) => key.replace('-', '')), 'name');
   const value = orders[(falling ? '-' : '') + column]?.[1] ?? ((node: NodeCard) => node.name);
   const over = seconds(data);
+  const grid = useGrid(data);
   return (
     <ul class="cards">
-      {sorted(sorted(rows, (node) => node.name, false), value, falling).map((node) => <Card key={node.name} of={node} over={over} />)}
+      {sorted(sorted(rows, (node) => node.name, false), value, falling).map((node) => <Card key={node.name} of={node} over={over} grid={grid} />)}
     </ul>
   );
 }
 
-function Card({ of, over }: { of: NodeCard; over: number }) {
+function Card({ of, over, grid }: { of: NodeCard; over: number; grid: Grid }) {
   const at = useStore(second);
   const wrong = troubles(of);
   return (
@@ -102,12 +104,12 @@ function Card({ of, over }: { of: NodeCard; over: number }) {
       </header>
       {wrong.length > 0 && <ul class="plain troubles">{wrong.map((text) => <li key={text}><Badge tone="warning" text={text} /></li>)}</ul>}
       <dl class="card-facts">
-        <Fact name="Throughput" value={bytesRate((of.totals.sentBytes + of.totals.receivedBytes) / over)} spark={of.points.map((p) => p.sentBytes + p.receivedBytes)} />
-        <Fact name="Connections" value={`${count(of.connections)} open`} spark={of.points.map((p) => p.connections)} />
-        <Fact name="Handshakes" value={rate(of.handshakesPerSecond)} spark={of.points.map((p) => p.handshakes)} />
-        <Fact name="Refusals" value={count(of.totals.refused)} spark={of.points.map((p) => p.refused)} tone="warning" />
-        <Fact name="CPU" value={`${significant(of.cpuPercent)} %`} spark={of.points.map((p) => p.cpuPercent)} tone="other" />
-        <Fact name="Memory" value={bytes(of.residentBytes)} spark={of.points.map((p) => p.residentBytes)} tone="other" />
+        <Fact name="Throughput" value={bytesRate((of.totals.sentBytes + of.totals.receivedBytes) / over)} spark={rates(grid, of.points, (p) => p.sentBytes + p.receivedBytes)} />
+        <Fact name="Connections" value={`${count(of.connections)} open`} spark={byStep(grid, of.points, (p) => p.connections, null)} />
+        <Fact name="Handshakes" value={rate(of.handshakesPerSecond)} spark={rates(grid, of.points, (p) => p.handshakes)} />
+        <Fact name="Refusals" value={count(of.totals.refused)} spark={rates(grid, of.points, (p) => p.refused)} tone="warning" />
+        <Fact name="CPU" value={`${significant(of.cpuPercent)} %`} spark={byStep(grid, of.points, (p) => p.cpuPercent, null)} tone="other" />
+        <Fact name="Memory" value={bytes(of.residentBytes)} spark={byStep(grid, of.points, (p) => p.residentBytes, null)} tone="other" />
       </dl>
       <footer>
         <span title={`${count(of.proven)} of ${count(of.enrolled)} enrolled pods have proved that their traffic is captured`}>
@@ -120,7 +122,7 @@ function Card({ of, over }: { of: NodeCard; over: number }) {
   );
 }
 
-function Fact({ name, value, spark, tone }: { name: string; value: string; spark: number[]; tone?: string }) {
+function Fact({ name, value, spark, tone }: { name: string; value: string; spark: (number | null)[]; tone?: string }) {
   return (
     <div>
       <dt>{name}</dt>

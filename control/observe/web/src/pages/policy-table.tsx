@@ -1,7 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import type { PolicyRow } from '../api/answers';
 import { count } from '../format/number';
-import { Badge } from '../parts/badge';
+import { Badge, type Tone } from '../parts/badge';
 import { Name, PolicyName } from '../parts/names';
 import { Spark } from '../parts/spark';
 import { Table, type Column } from '../parts/table';
@@ -24,13 +24,15 @@ export function PolicyTable({ id, of, empty, chosen }: {
   );
 }
 
+const tones: Record<string, Tone> = { ALLOW: 'ok', DENY: 'warning' };
+
 const columns: Column<PolicyRow>[] = [
   { id: 'name', head: 'Policy', value: (row) => row.name, cell: (row) => <PolicyName name={row.name} />, grow: true },
   {
     id: 'action', head: 'Action', value: (row) => row.action,
     cell: (row) => (
       <span class="row">
-        <Badge tone={row.action === 'DENY' ? 'warning' : 'info'} icon="policies" text={row.action || '–'} />
+        <Badge tone={tones[row.action] ?? 'idle'} icon="policies" text={row.action || '–'} />
         {row.dryRun && <Badge tone="idle" text="dry run" title="It only counts what it would decide" />}
       </span>
     ),
@@ -39,5 +41,5 @@ const columns: Column<PolicyRow>[] = [
   { id: 'scope', head: 'Scope', value: (row) => row.scope, cell: (row) => <Name text={row.scope || '–'} /> },
   { id: 'allowed', head: 'Allowed', numeric: true, value: (row) => row.allowed, cell: (row) => <span class="num">{count(row.allowed)}</span> },
   { id: 'refused', head: 'Refused', numeric: true, value: (row) => row.refused, cell: (row) => <span class="num">{count(row.refused)}</span> },
-  { id: 'trend', head: 'Refusals over the window', cell: (row) => <Spark values={row.points.map((point) => point.refused)} tone="warning" />, wide: true },
+  { id: 'trend', head: 'Refusals over the window', cell: (row) => (row.refused > 0 ? <Spark values={row.points.map((point) => point.refused)} tone="warning" /> : <span class="none">–</span>), wide: true },
 ];

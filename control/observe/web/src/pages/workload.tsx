@@ -11,7 +11,7 @@ import { Answer, NoTraffic } from '../parts/answer';
 import { Badge, HealthBadge, SecurityBadge } from '../parts/badge';
 import { Filters } from '../parts/filters';
 import { Incidents } from '../parts/incidents';
-import { IdentityName, Name, ServiceName, WorkloadName } from '../parts/names';
+import { IdentityBelow, IdentityName, Name, ServiceName, WorkloadName } from '../parts/names';
 import { Empty } from '../parts/notice';
 import { Section } from '../parts/section';
 import { Table, type Column } from '../parts/table';
@@ -130,7 +130,7 @@ function peers(over: number, inbound: boolean): Column<Peer>[] {
       cell: (row) => (
         <span class="stack">
           {row.peer.kind === 'workload' ? <WorkloadName namespace={row.peer.namespace} name={row.peer.name} /> : <Name text={row.peer.name || row.peer.id} />}
-          <span class="sub">{row.peer.kind && row.peer.kind !== 'workload' ? `${row.peer.kind}, ` : ''}<IdentityName id={row.identity} /></span>
+          <span class="sub">{row.peer.kind && row.peer.kind !== 'workload' ? `${row.peer.kind}, ` : ''}<IdentityBelow id={row.identity} namespace={row.peer.namespace} name={row.peer.name} /></span>
         </span>
       ),
     },

@@ -7,7 +7,7 @@ import { count, percent, rate } from '../format/number';
 import { Answer, NoTraffic } from '../parts/answer';
 import { HealthBadge } from '../parts/badge';
 import { Filters, Search } from '../parts/filters';
-import { IdentityName, WorkloadName } from '../parts/names';
+import { IdentityBelow, WorkloadName } from '../parts/names';
 import { containing } from '../parts/order';
 import { Table, type Column } from '../parts/table';
 import { Head } from '../shell';
@@ -51,7 +51,7 @@ function columns(over: number): Column<WorkloadRow>[] {
       cell: (row) => (
         <span class="stack">
           <WorkloadName namespace={row.namespace} name={row.name} />
-          <span class="sub">{row.kind ? `${row.kind}, ` : ''}<IdentityName id={row.identity} /></span>
+          <span class="sub">{row.kind} <IdentityBelow id={row.identity} namespace={row.namespace} name={row.name} /></span>
         </span>
       ),
     },

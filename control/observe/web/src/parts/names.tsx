@@ -34,6 +34,11 @@ export function ServiceName({ service, port }: { service: string; port?: number 
   return <Name text={shortService(service) + (port ? `:${port}` : '')} title={service + (port ? `:${port}` : '')} />;
 }
 
+/** The identity below a workload's name: only where it says more than the name. */
+export function IdentityBelow({ id, namespace, name }: { id: string; namespace: string; name: string }) {
+  return id && shortIdentity(id) === `${namespace}/${name}` ? null : <IdentityName id={id} />;
+}
+
 export function IdentityName({ id }: { id: string }) {
   return id ? <Name text={shortIdentity(id)} title={id} /> : <span class="none">not proved</span>;
 }

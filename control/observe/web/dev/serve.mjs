@@ -16,15 +16,25 @@ const filters = ['namespace', 'workload', 'service', 'identity', 'policy', 'node
 /** Starts a server on the loopback address; port 0 takes a free one. */
 export function serve({ port = 0, to, large, hostile, failing, node } = {}) {
   const mesh = answers(world({ large, hostile }));
+  const listeners = new Set();
   const server = createServer((asked, answer) => {
     const url = new URL(asked.url, 'http://localhost');
     answer.setHeader('content-security-policy', POLICY);
     answer.setHeader('x-content-type-options', 'nosniff');
     if (!url.pathname.startsWith('/api/')) return file(url.pathname, answer);
     if (to) return proxy(to, asked, answer);
-    return api(mesh, url, answer, { failing, node });
+    return api(mesh, url, answer, { failing, node, listeners });
   });
-  return new Promise((ready) => server.listen(port, '127.0.0.1', () => ready({ server, url: `http://127.0.0.1:${server.address().port}/` })));
+  return new Promise((ready) => server.listen(port, '127.0.0.1', () => ready({
+    server,
+    url: `http://127.0.0.1:${server.address().port}/`,
+    /** Makes up a refusal, and tells it live. */
+    refuse() {
+      const incident = mesh.incident(mesh.deniable.find((edge) => edge.failure === 'DENY'));
+      for (const send of listeners) send('incident', incident);
+      return incident;
+    },
+  })));
 }
 
 async function file(path, answer) {
@@ -49,12 +59,12 @@ function proxy(to, asked, answer) {
   forward.end();
 }
 
-function api(mesh, url, answer, { failing, node }) {
+function api(mesh, url, answer, { failing, node, listeners }) {
   const json = (status, body) => answer.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
   const [name, ...rest] = url.pathname.slice('/api/v1/'.length).split('/').map(decodeURIComponent);
   const query = Object.fromEntries(url.searchParams);
   if (name === 'about') return json(200, mesh.about(node ? 'node' : 'fleet'));
-  if (name === 'live') return live(mesh, answer);
+  if (name === 'live') return live(mesh, answer, listeners);
   if (failing && (name === 'policies' || name === 'waypoints')) return json(name === 'policies' ? 500 : 503, { error: 'the ring of node-b cannot be read: Input/output error' });
   const unknown = Object.keys(query).find((key) => !filters.includes(key));
   if (unknown) return json(400, { error: `there is no parameter "${unknown}"`, field: unknown });
@@ -73,7 +83,7 @@ function api(mesh, url, answer, { failing, node }) {
   });
 }
 
-function live(mesh, answer) {
+function live(mesh, answer, listeners) {
   answer.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
   const send = (kind, body) => answer.write(`event: ${kind}\ndata: ${JSON.stringify(body)}\n\n`);
   let n = 0;
@@ -85,7 +95,11 @@ function live(mesh, answer) {
     if (n % 20 === 0) send('event', mesh.event());
   }, 1000);
   send('tick', { nowMs: Date.now() });
-  answer.on('close', () => clearInterval(timer));
+  listeners.add(send);
+  answer.on('close', () => {
+    clearInterval(timer);
+    listeners.delete(send);
+  });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

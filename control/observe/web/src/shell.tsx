@@ -123,10 +123,10 @@ export function Head({ title, sub, children }: { title: ComponentChildren; sub?:
     <>
       <header class="page-top">
         <h1>{title}</h1>
+        <div class="page-sub">{sub}</div>
         <Picker />
       </header>
       <Server />
-      {sub && <div class="page-sub">{sub}</div>}
       {children && <div class="page-tools">{children}</div>}
     </>
   );

@@ -26,6 +26,11 @@ export function fitted(places: readonly Place[], width: number, height: number, 
   return { x: (left + right) / 2, y: (top + bottom) / 2, k: Math.max(FARTHEST, k) };
 }
 
+/** The same with across and down exchanged. */
+export function turned({ x, y, k }: Camera): Camera {
+  return { x: y, y: x, k };
+}
+
 /** `12,-40,0.85`, as the address has it. */
 export function writeCamera({ x, y, k }: Camera): string {
   return `${Math.round(x)},${Math.round(y)},${k.toFixed(3)}`;

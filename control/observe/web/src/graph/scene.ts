@@ -51,13 +51,15 @@ function areas(ctx: CanvasRenderingContext2D, { model, strong }: Scene, px: numb
     else boxes.set(group, [Math.min(box[0], x), Math.min(box[1], y), Math.max(box[2], x), Math.max(box[3], y)]);
   });
   const margin = r + Math.max(4, 14 * k);
+  // The names of members stand below them.
+  const under = k > 0.28 ? 10 : 0;
   ctx.fillStyle = faded('--ink-2', strong ? 0.035 : 0.06);
   ctx.strokeStyle = faded('--ink-2', 0.18);
   ctx.lineWidth = 1;
   ctx.setLineDash([]);
   for (const [group, [left, top, right, bottom]] of boxes) {
     ctx.beginPath();
-    ctx.roundRect(left - margin, top - margin, right - left + 2 * margin, bottom - top + 2 * margin, 8);
+    ctx.roundRect(left - margin, top - margin, right - left + 2 * margin, bottom - top + 2 * margin + under, 8);
     ctx.fill();
     ctx.stroke();
     labels.add(seen(group), left - margin + 4, top - margin - 3, {

@@ -2,7 +2,7 @@
 import { quadtree, type Quadtree } from 'd3-quadtree';
 import { select } from 'd3-selection';
 import { zoom, zoomIdentity, type ZoomBehavior } from 'd3-zoom';
-import { CLOSEST, FARTHEST, fitted, nearest, type Camera } from './camera';
+import { CLOSEST, FARTHEST, fitted, nearest, turned, type Camera } from './camera';
 import type { Place } from './layout';
 import type { Model } from './model';
 import { Places } from './places';
@@ -33,6 +33,7 @@ export class GraphView {
   private drawing = 0;
   /** Somebody has moved: it is not fitted by itself any more. */
   private held = false;
+  private tall = false;
   private look: { by: string; chosen: Chosen; hits: ReadonlySet<number> | undefined } = { by: 'health', chosen: undefined, hits: undefined };
 
   constructor(private readonly canvas: HTMLCanvasElement, start: Camera | undefined, private readonly told: Told) {
@@ -49,7 +50,7 @@ export class GraphView {
         if (sourceEvent) this.held = true;
         this.redraw();
       })
-      .on('end', ({ sourceEvent }: { sourceEvent: Event | null }) => told.moved(this.camera, sourceEvent !== null));
+      .on('end', ({ sourceEvent }: { sourceEvent: Event | null }) => told.moved(this.tall ? turned(this.camera) : this.camera, sourceEvent !== null));
     select(canvas).call(this.zoomer).on('dblclick.zoom', null);
     canvas.addEventListener('pointermove', (move) => this.hover(move));
     canvas.addEventListener('pointerleave', () => this.leave());
@@ -87,7 +88,7 @@ export class GraphView {
   zoomBy(factor: number): void {
     this.held = true;
     select(this.canvas).call(this.zoomer.scaleBy, factor);
-    this.told.moved(this.camera, true);
+    this.told.moved(this.tall ? turned(this.camera) : this.camera, true);
   }
 
   /** Walks to the next vertex in a direction. */
@@ -136,8 +137,10 @@ export class GraphView {
 
   private laid(): void {
     const model = this.next;
-    const places = model && this.places.of(model);
-    if (!model || !places) return;
+    const laid = model && this.places.of(model);
+    if (!model || !laid) return;
+    // On a tall screen what reads from left to right reads from top to bottom.
+    const places = this.tall ? laid.map(({ x, y }) => ({ x: y, y: x })) : laid;
     const first = !this.scene;
     const same = this.scene?.model.vertices.length === model.vertices.length;
     const focused = this.scene?.model.vertices[this.scene.focused ?? -1]?.id;
@@ -203,6 +206,12 @@ export class GraphView {
     this.height = clientHeight;
     this.canvas.width = Math.round(clientWidth * devicePixelRatio);
     this.canvas.height = Math.round(clientHeight * devicePixelRatio);
+    const tall = clientHeight > clientWidth * 1.1;
+    if (tall !== this.tall) {
+      this.tall = tall;
+      this.camera = turned(this.camera);
+      if (this.scene) this.laid();
+    }
     if (this.scene && !this.held) this.aim(fitted(this.scene.places, this.width, this.height));
     else this.aim(this.camera);
     this.redraw();

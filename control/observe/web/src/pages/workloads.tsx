@@ -7,7 +7,7 @@ import { count, percent, rate } from '../format/number';
 import { Answer, NoTraffic } from '../parts/answer';
 import { HealthBadge } from '../parts/badge';
 import { Filters, Search } from '../parts/filters';
-import { IdentityBelow, WorkloadName } from '../parts/names';
+import { IdentityBelow, Name, WorkloadName } from '../parts/names';
 import { containing } from '../parts/order';
 import { Table, type Column } from '../parts/table';
 import { Head } from '../shell';
@@ -51,10 +51,11 @@ function columns(over: number): Column<WorkloadRow>[] {
       cell: (row) => (
         <span class="stack">
           <WorkloadName namespace={row.namespace} name={row.name} />
-          <span class="sub">{row.kind} <IdentityBelow id={row.identity} namespace={row.namespace} name={row.name} /></span>
+          <span class="sub"><IdentityBelow id={row.identity} namespace={row.namespace} name={row.name} /></span>
         </span>
       ),
     },
+    { id: 'kind', head: 'Kind', value: (row) => row.kind, cell: (row) => <Name text={row.kind || '–'} />, wide: true },
     { id: 'health', head: 'Health', value: (row) => worst[row.health] ?? 0, cell: (row) => <HealthBadge health={row.health} /> },
     { id: 'pods', head: 'Pods', numeric: true, value: (row) => row.pods, cell: (row) => <span class="num" title={`${row.enrolled} of ${row.pods} enrolled`}>{row.enrolled === row.pods ? count(row.pods) : `${count(row.enrolled)}/${count(row.pods)}`}</span>, wide: true },
     { id: 'in', head: 'In, conn.', numeric: true, value: (row) => row.inbound.opened, cell: (row) => <span class="num">{rate(row.inbound.opened / over)}</span> },

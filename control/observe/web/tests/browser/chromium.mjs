@@ -15,9 +15,9 @@ export async function browser() {
 
 /** Where the pages are: AMBIT_URL, or a server of our own with `options` of dev/serve.mjs. */
 export async function target(options = {}) {
-  if (process.env.AMBIT_URL) return { url: process.env.AMBIT_URL.replace(/\/?$/, '/'), real: true, close: () => {} };
-  const { server, url } = await serve(options);
-  return { url, real: false, close: () => { server.closeAllConnections(); server.close(); } };
+  if (process.env.AMBIT_URL) return { url: process.env.AMBIT_URL.replace(/\/?$/, '/'), real: true, close: () => {}, refuse: undefined };
+  const { server, url, refuse } = await serve(options);
+  return { url, real: false, refuse, close: () => { server.closeAllConnections(); server.close(); } };
 }
 
 /** Names of what the server knows: for pages of one node and one workload. */
@@ -46,4 +46,24 @@ export async function pages(url) {
 export async function settled(page) {
   await page.waitForSelector('.answer, .empty', { timeout: 20_000 });
   await page.waitForFunction(() => !document.querySelector('.graph-wait, .loading, .answer.stale'), undefined, { timeout: 20_000 });
+}
+
+/** A page that notes what a browser complains of; `complaints` are asserted to be none. */
+export async function opened(chromium, options = {}) {
+  const context = await chromium.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+  const page = await context.newPage();
+  const complaints = [];
+  page.on('console', (message) => ['error', 'warning'].includes(message.type()) && complaints.push(message.text()));
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  await page.exposeFunction('complain', (text) => complaints.push(text));
+  await page.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (violation) => globalThis.complain(`policy: ${violation.violatedDirective} ${violation.blockedURI}`));
+  });
+  return { page, complaints, close: () => context.close() };
+}
+
+/** A window of `minutes` that ended a minute ago: what is in it does not change any more. */
+export function past(minutes = 10) {
+  const to = Math.floor((Date.now() - 60_000) / 10_000) * 10_000;
+  return { from: to - minutes * 60_000, to };
 }

@@ -1,0 +1,104 @@
+// Names that try to be more than names, and a server that fails. Always of dev/serve.mjs: a real
+// mesh cannot be made to fail from here.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { serve } from '../../dev/serve.mjs';
+import { browser, opened, pages, settled } from './chromium.mjs';
+
+test('names full of markup and control characters are text on every page', async () => {
+  const { server, url } = await serve({ hostile: true });
+  const chromium = await browser();
+  const { page, complaints, close } = await opened(chromium);
+  const all = { ...await pages(url), 'evil-workload': `#/workloads/shop/${encodeURIComponent('<img src=x onerror=alert(1)>')}`, evil: `#/workloads/${encodeURIComponent('</script><b>bold')}/${encodeURIComponent('<img src=x onerror=alert(1)>')}` };
+  page.on('dialog', () => complaints.push('a dialog was opened'));
+  let found = 0;
+  for (const [name, hash] of Object.entries(all)) {
+    await page.goto(`${url}${hash}`);
+    await settled(page);
+    const [bad, elements, texts] = await page.evaluate(() => {
+      const seen = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/;
+      const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+      const hits = [];
+      let shown = 0;
+      while (walker.nextNode()) {
+        if (seen.test(walker.currentNode.data)) hits.push(walker.currentNode.data);
+        if (walker.currentNode.data.includes('<img src=x')) shown += 1;
+      }
+      for (const one of document.querySelectorAll('[title], [aria-label]')) {
+        for (const text of [one.title, one.getAttribute('aria-label') ?? '']) if (seen.test(text.replaceAll('\n', ''))) hits.push(text);
+      }
+      return [hits, document.querySelectorAll('main b:not(.plain b), main script, main img[src="x"]').length, shown];
+    });
+    found += texts;
+    assert.deepEqual(bad, [], name);
+    assert.equal(elements, 0, `${name}: a name became an element`);
+    assert.deepEqual(complaints.filter((text) => !/404/.test(text)), [], name);
+  }
+  assert.ok(found > 0, 'no hostile name was shown: nothing was tested');
+  await close();
+  await chromium.close();
+  server.closeAllConnections();
+  server.close();
+});
+
+test('a proxy that does not answer is named with its error; a page that fails says so and tries again', async () => {
+  const { server, url } = await serve({ failing: true });
+  const chromium = await browser();
+  const { page, close } = await opened(chromium);
+  await page.goto(`${url}#/mesh`);
+  await settled(page);
+  assert.match(await page.locator('.notice').first().innerText(), /1 proxy did not answer[^]*ztunnel-node-c on node-c: no answer within 2 s/);
+  await page.goto(`${url}#/policies`);
+  await page.waitForSelector('.empty');
+  assert.match(await page.locator('.empty').innerText(), /no answer yet[^]*node-b cannot be read[^]*Try now/i);
+  await close();
+  await chromium.close();
+  server.closeAllConnections();
+  server.close();
+});
+
+test('without a server what was seen stays, with since when; it comes back by itself', async () => {
+  let { server, url } = await serve({});
+  const { port } = new URL(url);
+  const chromium = await browser();
+  const { page, close } = await opened(chromium);
+  await page.goto(`${url}#/nodes?w=5m`);
+  await settled(page);
+  const cards = await page.locator('.card').count();
+  server.closeAllConnections();
+  await new Promise((done) => server.close(done));
+  await page.waitForSelector('.notice.tone-failing', { timeout: 15_000 });
+  assert.match(await page.locator('.notice.tone-failing').innerText(), /No answer since \d\d:\d\d:\d\d[^]*What you see is of \d\d:\d\d:\d\d[^]*Try now/);
+  assert.equal(await page.locator('.card').count(), cards);
+  ({ server } = await serve({ port: Number(port) }));
+  await page.waitForSelector('.notice.tone-failing', { state: 'detached', timeout: 30_000 });
+  await close();
+  await chromium.close();
+  server.closeAllConnections();
+  server.close();
+});
+
+test('wrong links say what is wrong and what to do', async () => {
+  const { server, url } = await serve({});
+  const chromium = await browser();
+  const { page, close } = await opened(chromium);
+  for (const [hash, text] of [
+    ['#/nodes/none', /nothing is known of node none[^]*Widen/i],
+    ['#/workloads/shop/%2e%2e', /is not a name/],
+    ['#/workloads/shop', /There is no such page[^]*Go to the mesh/],
+    ['#/nothing', /There is no such page/],
+    ['#/mesh?namespace=none', /No traffic in this window[^]*Widen the window/],
+    ['#/workloads?q=none', /No workload in this window/],
+    ['#/policies?from=1000000000000&to=1000000300000', /Nothing is kept of this window[^]*Show the oldest/],
+  ]) {
+    await page.goto('about:blank');
+    await page.goto(`${url}${hash}`);
+    await page.waitForSelector('.empty, .notice', { timeout: 10_000 });
+    await page.waitForTimeout(200);
+    assert.match(await page.locator('main').innerText(), text, hash);
+  }
+  await close();
+  await chromium.close();
+  server.closeAllConnections();
+  server.close();
+});

@@ -1,0 +1,46 @@
+// A refusal is seen within two seconds, with who was refused and by which policy.
+//   AMBIT_URL: also AMBIT_REFUSE, a command that makes a refusal, and AMBIT_REFUSED_IDENTITY and
+//   AMBIT_REFUSED_POLICY, what must be shown of it. Without them this is skipped there.
+import assert from 'node:assert/strict';
+import { exec } from 'node:child_process';
+import { promisify } from 'node:util';
+import { test } from 'node:test';
+import { browser, opened, settled, target } from './chromium.mjs';
+
+const skip = process.env.AMBIT_URL && !process.env.AMBIT_REFUSE ? 'AMBIT_REFUSE is not set' : false;
+
+test('a refusal shows within 2 s with its identity and policy', { skip }, async (t) => {
+  const mesh = await target();
+  const chromium = await browser();
+  const { page, complaints, close } = await opened(chromium);
+  await page.goto(`${mesh.url}#/policies?w=5m`);
+  await settled(page);
+  await page.waitForFunction(() => document.querySelector('.status p')?.innerText.startsWith('Live'));
+  // The clock of the server: the page may be looked at from another machine.
+  const begun = (await (await fetch(`${mesh.url}api/v1/about`)).json()).nowMs;
+  const [started, identity, policy] = await refuse(mesh);
+  const row = await page.waitForFunction(([at, who, by]) => {
+    const rows = [...document.querySelectorAll('tr[data-row]')];
+    return rows.find((one) => Date.parse(one.querySelector('time')?.dateTime ?? '') >= at - 1000
+      && one.innerText.includes(by) && one.querySelector(`[title="${CSS.escape(who)}"]`));
+  }, [begun, identity, policy], { timeout: 10_000, polling: 50 });
+  const took = Date.now() - started;
+  t.diagnostic(`shown after ${took} ms: ${(await row.evaluate((one) => one.innerText)).replace(/\s+/g, ' ')}`);
+  assert.ok(took <= 2000, `${took} ms`);
+  assert.deepEqual(complaints, []);
+  await close();
+  await chromium.close();
+  mesh.close();
+});
+
+/** Makes one; when it was made, and what must be seen. */
+async function refuse(mesh) {
+  if (!mesh.real) {
+    const { key } = mesh.refuse();
+    return [Date.now(), key.source.identity, key.policy];
+  }
+  const started = Date.now();
+  // Its exit code says nothing: that it is refused is the point.
+  await promisify(exec)(process.env.AMBIT_REFUSE).catch(() => {});
+  return [started, process.env.AMBIT_REFUSED_IDENTITY, process.env.AMBIT_REFUSED_POLICY];
+}

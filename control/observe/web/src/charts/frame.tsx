@@ -82,7 +82,7 @@ function Keyed({ summary, children }: { summary: string; children: ComponentChil
 
 function ChartTable({ title, rows: { heads, rows } }: { title: string; rows: Rows }) {
   return (
-    <div class="table-scroll chart-table" role="region" aria-label={`${title}: numbers`} tabIndex={0}>
+    <div class="table-scroll chart-table" role="group" aria-label={`${title}: numbers`} tabIndex={0}>
       <table>
         <thead>
           <tr><th scope="col">From</th>{heads.map((head) => <th key={head} scope="col" class="end">{head}</th>)}</tr>

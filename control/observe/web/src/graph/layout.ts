@@ -86,8 +86,8 @@ function groupCentres(groups: number, of: readonly number[], edges: Task['edges'
     .force('link', forceLink(links).distance(SPACE * 2).strength((link) => Math.min(0.3, 0.02 * (link as { n: number }).n)))
     .force('apart', forceCollide<SimulationNodeDatum & { size: number }>((body) => body.size).iterations(3))
     // Callers to the left, called to the right, where so few groups leave room for an order.
-    .force('x', forceX((_, i) => (ranks?.[i] ?? 0) * SPACE * 4).strength(ranks ? 0.2 : 0.035))
-    .force('y', forceY(0).strength(0.075))
+    .force('x', forceX((_, i) => (ranks?.[i] ?? 0) * SPACE * 4).strength(ranks ? 0.2 : 0.022))
+    .force('y', forceY(0).strength(ranks ? 0.075 : 0.1))
     .stop()
     .tick(300);
   return bodies.map((body) => ({ x: body.x ?? 0, y: body.y ?? 0 }));

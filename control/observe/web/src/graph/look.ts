@@ -17,14 +17,14 @@ const securityTint: Record<string, string> = { mtls: '--ok', plain: '--warning',
 export const dashOf: Record<string, number[]> = { mtls: [], plain: [5, 4], mixed: [9, 3, 2, 3] };
 
 /** `by`: "health" or "security". */
-export function strokeOf(by: string, health: string, security: string, load: number): Stroke {
+export function strokeOf(by: string, health: string, security: string, load: number, many: boolean): Stroke {
   const bad = health === 'failing' || health === 'warning';
   return {
     tint: by === 'security' ? securityTint[security] ?? '--idle' : tintOf[health] ?? '--idle',
     dash: dashOf[security] ?? [2, 3],
     // A few widths only, so that lines can be drawn together.
-    width: health === 'idle' ? 1 : load > 10_000 ? 2.5 : load > 500 ? 1.75 : 1.25,
-    opacity: health === 'idle' ? 0.5 : by === 'health' && !bad ? 0.6 : 0.9,
+    width: health === 'idle' || (many && !bad) ? 1 : load > 10_000 ? 2.5 : load > 500 ? 1.75 : 1.25,
+    opacity: health === 'idle' ? 0.5 : !bad ? (many ? 0.3 : by === 'health' ? 0.6 : 0.9) : 0.9,
   };
 }
 

@@ -18,7 +18,12 @@ export interface Scene {
   chosen: number | undefined;
   hovered: number | undefined;
   focused: number | undefined;
+  /** The camera moves: many lines are drawn simpler, so that it stays fluid. */
+  moving: boolean;
 }
+
+/** From so many lines on they are thinner, and simpler while the camera moves. */
+const MANY = 500;
 
 export const radiusAt = (k: number): number => Math.min(13, Math.max(3, 9 * Math.sqrt(k)));
 
@@ -71,10 +76,12 @@ function areas(ctx: CanvasRenderingContext2D, { model, strong }: Scene, px: numb
 function lines(ctx: CanvasRenderingContext2D, scene: Scene, px: number[], py: number[], r: number, width: number, height: number): void {
   const { model, strong, by } = scene;
   const groups = new Map<string, { stroke: Stroke; weak: boolean; of: number[] }>();
+  const many = model.lines.length > MANY;
+  const simple = many && scene.moving;
   model.lines.forEach((line, i) => {
     const [ax, ay, bx, by_] = [px[line.from] ?? 0, py[line.from] ?? 0, px[line.to] ?? 0, py[line.to] ?? 0];
     if (Math.max(ax, bx) < 0 || Math.min(ax, bx) > width || Math.max(ay, by_) < 0 || Math.min(ay, by_) > height) return;
-    const stroke = strokeOf(by, line.health, line.security, line.load);
+    const stroke = strokeOf(by, line.health, line.security, line.load, many);
     const weak = strong !== undefined && !strong.lines.has(i);
     const key = `${weak ? 0 : 1} ${stroke.tint} ${stroke.dash.join()} ${stroke.width}`;
     const group = groups.get(key);
@@ -84,18 +91,21 @@ function lines(ctx: CanvasRenderingContext2D, scene: Scene, px: number[], py: nu
   const order = ['--idle', '--ok', '--series-4', '--warning', '--failing'];
   const sorted = [...groups.values()].sort((a, b) =>
     Number(b.weak) - Number(a.weak) || order.indexOf(a.stroke.tint) - order.indexOf(b.stroke.tint));
-  const arrows = r > 4;
+  const arrows = r > 4 && !simple;
   for (const { stroke, weak, of } of sorted) {
     const paint = faded(stroke.tint, weak ? 0.1 : stroke.opacity);
     ctx.strokeStyle = paint;
     ctx.fillStyle = paint;
     ctx.lineWidth = weak ? 1 : stroke.width;
-    ctx.setLineDash(stroke.dash);
+    ctx.setLineDash(simple ? [] : stroke.dash);
     ctx.beginPath();
     const heads = new Path2D();
     for (const i of of) {
       const line = model.lines[i];
-      if (line) one(ctx, heads, arrows && !weak, px[line.from] ?? 0, py[line.from] ?? 0, px[line.to] ?? 0, py[line.to] ?? 0, r);
+      if (line && simple) {
+        ctx.moveTo(px[line.from] ?? 0, py[line.from] ?? 0);
+        ctx.lineTo(px[line.to] ?? 0, py[line.to] ?? 0);
+      } else if (line) one(ctx, heads, arrows && !weak, px[line.from] ?? 0, py[line.from] ?? 0, px[line.to] ?? 0, py[line.to] ?? 0, r);
     }
     ctx.stroke();
     if (arrows && !weak) ctx.fill(heads);

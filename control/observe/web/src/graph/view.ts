@@ -34,6 +34,7 @@ export class GraphView {
   /** Somebody has moved: it is not fitted by itself any more. */
   private held = false;
   private tall = false;
+  private resting: ReturnType<typeof setTimeout> | undefined;
   private look: { by: string; chosen: Chosen; hits: ReadonlySet<number> | undefined } = { by: 'health', chosen: undefined, hits: undefined };
 
   constructor(private readonly canvas: HTMLCanvasElement, start: Camera | undefined, private readonly told: Told) {
@@ -48,6 +49,7 @@ export class GraphView {
         const { x, y, k } = transform;
         this.camera = { x: (this.width / 2 - x) / k, y: (this.height / 2 - y) / k, k };
         if (sourceEvent) this.held = true;
+        this.move();
         this.redraw();
       })
       .on('end', ({ sourceEvent }: { sourceEvent: Event | null }) => told.moved(this.tall ? turned(this.camera) : this.camera, sourceEvent !== null));
@@ -130,6 +132,7 @@ export class GraphView {
 
   end(): void {
     cancelAnimationFrame(this.drawing);
+    clearTimeout(this.resting);
     this.sized.disconnect();
     this.places.end();
     select(this.canvas).on('.zoom', null);
@@ -145,7 +148,7 @@ export class GraphView {
     const same = this.scene?.model.vertices.length === model.vertices.length;
     const focused = this.scene?.model.vertices[this.scene.focused ?? -1]?.id;
     this.scene = {
-      model, places, by: this.look.by, strong: undefined, chosen: undefined, hovered: undefined,
+      model, places, by: this.look.by, strong: undefined, chosen: undefined, hovered: undefined, moving: false,
       focused: focused === undefined ? undefined : model.index.get(focused),
     };
     this.tree = quadtree<number>([...places.keys()], (i) => (places[i] as Place).x, (i) => (places[i] as Place).y);
@@ -154,6 +157,16 @@ export class GraphView {
     else if (first) this.aim(this.camera);
     this.told.ready();
     this.redraw();
+  }
+
+  /** Draws simpler until the camera rests. */
+  private move(): void {
+    clearTimeout(this.resting);
+    if (this.scene) this.scene.moving = true;
+    this.resting = setTimeout(() => {
+      if (this.scene) this.scene.moving = false;
+      this.redraw();
+    }, 180);
   }
 
   private emphasise(): void {

@@ -19,7 +19,7 @@ export function Route({ of, over, services }: { of: RouteRow; over: number; serv
         {services.length > 0 && <span class="sub name">for {seen(services.join(', '))}</span>}
         <span class="num sub">{rate(of.totals.requests / over)}</span>
       </header>
-      <div class="table-scroll" role="region" aria-label={`Backends of ${seen(of.name)}`} tabIndex={0}>
+      <div class="table-scroll" role="group" aria-label={`Backends of ${seen(of.name)}`} tabIndex={0}>
         <table>
           <thead>
             <tr>

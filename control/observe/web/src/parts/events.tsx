@@ -35,5 +35,5 @@ const columns: Column<Event>[] = [
   { id: 'subject', head: 'Subject', value: (one) => one.subject, cell: (one) => <Subject text={one.subject} node={one.node} /> },
   { id: 'node', head: 'Node', value: (one) => one.node, cell: (one) => <NodeName name={one.node} /> },
   { id: 'text', head: 'Text', cell: (one) => <Name text={one.text} />, grow: true },
-  { id: 'around', head: '', cell: (one) => <Around ms={one.atMs} /> },
+  { id: 'around', head: 'Around', silent: true, cell: (one) => <Around ms={one.atMs} /> },
 ];

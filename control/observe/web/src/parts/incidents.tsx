@@ -60,7 +60,7 @@ const columns: Column<Incident>[] = [
   { id: 'policy', head: 'Policy', value: (one) => one.key.policy, cell: (one) => <PolicyName name={one.key.policy} /> },
   { id: 'hop', head: 'Hop', value: (one) => one.hop, cell: (one) => <Name text={one.hop || '–'} />, wide: true },
   { id: 'error', head: 'Reason', cell: (one) => <Name text={one.error || '–'} />, grow: true },
-  { id: 'around', head: '', cell: (one) => <Around ms={one.atMs} /> },
+  { id: 'around', head: 'Around', silent: true, cell: (one) => <Around ms={one.atMs} /> },
 ];
 
 function Detail({ of: one }: { of: Incident }) {

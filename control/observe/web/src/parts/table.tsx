@@ -13,6 +13,8 @@ export interface Column<R> {
   /** What to sort by; without it the column is not sorted. Numbers stand at the end. */
   value?: (row: R) => number | string;
   numeric?: boolean;
+  /** Its head is for those who do not see it. */
+  silent?: boolean;
   /** Left out where the screen is narrow. */
   wide?: boolean;
   /** Takes what room is left. */
@@ -51,7 +53,7 @@ export function Table<R>({ id, label, columns, rows, rowKey, order, more, rowCla
   const width = columns.length + (more ? 1 : 0);
   return (
     <div class="table-frame">
-      <div class="table-scroll" role="region" aria-label={label} tabIndex={0}>
+      <div class="table-scroll">
         <table role="table" aria-label={label} aria-rowcount={all.length}>
           <thead role="rowgroup">
             <tr role="row">
@@ -69,7 +71,7 @@ export function Table<R>({ id, label, columns, rows, rowKey, order, more, rowCla
                       {column.head}
                       <span class={`sort-sign ${column.id === now.column ? (now.falling ? 'falling' : 'rising') : ''}`} aria-hidden="true" />
                     </button>
-                  ) : column.head}
+                  ) : column.silent ? <span class="hidden">{column.head}</span> : column.head}
                 </th>
               ))}
             </tr>

@@ -1,4 +1,4 @@
-import { useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { now, span as spanStore } from '../api/now';
 import type { Event } from '../api/records';
 import { cursor } from '../charts/cursor';
@@ -12,19 +12,31 @@ import { Icon } from './icon';
 import { Around } from './around';
 import { gathered } from './gather';
 
+/** Pixels that a sign takes, with what is around it. */
+const SIGN = 28;
+
 /** The events of the window on one line; those that would overlap are one sign with their number. */
 export function Timeline({ events }: { events: readonly Event[] }) {
   const { fromMs, toMs } = useStore(spanStore);
   const at = useStore(cursor);
   const [chosen, setChosen] = useState<number | undefined>(undefined);
   const width = toMs - fromMs;
-  const groups = useMemo(() => gathered(events, fromMs, toMs, 48), [events, fromMs, toMs]);
+  const line = useRef<HTMLDivElement>(null);
+  const [places, setPlaces] = useState(24);
+  useEffect(() => {
+    const element = line.current;
+    if (!element) return undefined;
+    const sized = new ResizeObserver(() => setPlaces(Math.max(4, Math.floor(element.clientWidth / SIGN))));
+    sized.observe(element);
+    return () => sized.disconnect();
+  }, []);
+  const groups = useMemo(() => gathered(events, fromMs, toMs, places), [events, fromMs, toMs, places]);
   const place = (ms: number): { left: string } => ({ left: `${(100 * (ms - fromMs)) / width}%` });
-  const marks = timeMarks(fromMs, toMs, 6);
+  const marks = timeMarks(fromMs, toMs, Math.max(2, Math.min(12, places / 4)));
   const open = groups.find((group) => group.atMs === chosen);
   return (
     <section class="timeline" aria-label="Events of this window">
-      <div class="timeline-line">
+      <div class="timeline-line" ref={line}>
         {marks.map((mark) => (
           <span key={mark} class="timeline-mark" style={place(mark)} aria-hidden="true">
             {timeMark(mark, marks.length > 1 ? (marks[1] ?? 0) - (marks[0] ?? 0) : 0)}

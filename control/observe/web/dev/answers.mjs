@@ -67,7 +67,7 @@ export function answers(world) {
       name, ready: at !== 41, connectedMs: at === 41 ? 0 : started, version: '0.9.0', pods: pods + 3, enrolled: pods, proven: at === 1 ? pods - 1 : pods,
       connections: last.connections ?? 0, edges: edges.length, edgeLimit: 10_000, diskBytes: 1.8e6 + at * 3e5, totals, cpuPercent: last.cpuPercent ?? 0,
       residentBytes: last.residentBytes ?? 0, descriptors: last.descriptors ?? 0, handshakesPerSecond: load, certificates: pods, nextExpiryMs: Date.now() + (9 + at) * HOUR,
-      points: points.map((point, i) => ({ ...point, ...cost[i] })), waypoints: world.waypoints.filter((one) => one.node === name).map((one) => `${one.namespace}/${one.name}`),
+      points: points.map((point) => ({ ...point, ...cost.find((one) => one.atMs === point.atMs) })), waypoints: world.waypoints.filter((one) => one.node === name).map((one) => `${one.namespace}/${one.name}`),
     };
   };
   const pods = (of) => of.flatMap((one) => Array.from({ length: one.pods }, (_, i) => ({

@@ -83,7 +83,7 @@ function Status() {
   return (
     <div class="status">
       <p><span class={`dot ${connected ? 'on' : ''}`} aria-hidden="true" />{connected ? 'Live' : 'Not live'}, {clock(at)}</p>
-      <p>{lately ? plural(lately, 'failure') : 'No failure'} in 1 minute</p>
+      <p>{lately ? plural(lately, 'failure') : 'No failure'} in 60 s</p>
       {last && lately > 0 && (
         <a class="status-last" href={link(['policies'], last.key.policy ? { policy: last.key.policy } : {})} aria-live="polite">
           <span>{seen(last.key.failure || 'failed')}, {relative(last.atMs, at)}</span>

@@ -92,7 +92,7 @@ export function Chart({ id, title, unit, lines, grid, events = [] }: {
       unit={unit.name}
       summary={summary}
       table={() => ({
-        heads: lines.map((line) => `${line.label} (${unit.name})`),
+        heads: lines.map((line) => line.label),
         rows: starts(grid).map((atMs, i) => ({ atMs, cells: lines.map((line) => write(unit, line.values[i])) })),
       })}
       legend={

@@ -1,6 +1,7 @@
 // One uPlot chart: what all charts share. Styles are set from script, as the security policy allows.
 import uPlot from 'uplot';
 import type { Event } from '../api/records';
+import { gathered } from '../parts/gather';
 import { change, address } from '../state/navigate';
 import { choiceQuery, dragged, type Span } from '../state/window';
 import { timeMark, timeMarks } from './axis';
@@ -36,7 +37,7 @@ export function plot(root: HTMLElement, data: uPlot.AlignedData, what: Plotted):
       height: HEIGHT,
       ms: 1,
       legend: { show: false },
-      padding: [8, 8, 0, 0],
+      padding: [8, 16, 0, 0],
       cursor: {
         y: false,
         drag: { x: true, y: false, setScale: false },
@@ -142,9 +143,13 @@ function mark(self: uPlot, events: readonly Event[]): void {
     ctx.lineTo(x, bbox.top);
     ctx.fill();
   };
-  for (const { atMs, level } of events) {
+  const { min = 0, max = 0 } = self.scales['x'] ?? {};
+  const groups = gathered(events, min, max, Math.max(1, Math.floor(bbox.width / ratio / 12)));
+  for (const { atMs, level } of groups) {
     const tint = level === 'error' ? '--failing' : level === 'warning' ? '--warning' : '--ink-2';
-    stand(atMs, tint, 0.5, [2, 3], true);
+    // Many lines would hide the curves: then only the signs stand.
+    if (groups.length <= 12) stand(atMs, tint, 0.5, [2, 3], true);
+    else stand(atMs, tint, 0, [], true);
   }
   const chosen = Number(address.get().query['mark'] ?? 0);
   if (chosen) stand(chosen, '--accent', 1, [], true);

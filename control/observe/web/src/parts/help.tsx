@@ -33,8 +33,8 @@ export function Help({ close }: { close: () => void }) {
           <div key={key}><dt><kbd>{key}</kbd></dt><dd>{what}</dd></div>
         ))}
       </dl>
-      <p class="note">Drag over a chart to zoom in. <a href="licences.txt">Licences of the libraries in these pages</a></p>
       <button type="button" class="main" onClick={() => dialog.current?.close()}>Close</button>
+      <p class="note">Drag over a chart to zoom in. <a href="licences.txt">Licences of the libraries in these pages</a></p>
     </dialog>
   );
 }

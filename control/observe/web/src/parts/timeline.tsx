@@ -32,7 +32,9 @@ export function Timeline({ events }: { events: readonly Event[] }) {
   }, []);
   const groups = useMemo(() => gathered(events, fromMs, toMs, places), [events, fromMs, toMs, places]);
   const place = (ms: number): { left: string } => ({ left: `${(100 * (ms - fromMs)) / width}%` });
-  const marks = timeMarks(fromMs, toMs, Math.max(2, Math.min(12, places / 4)));
+  const marks = timeMarks(fromMs, toMs, Math.max(2, Math.min(12, places / 4)))
+    // What is written under a mark needs room on both sides.
+    .filter((mark) => Math.min(mark - fromMs, toMs - mark) > width / places);
   const open = groups.find((group) => group.atMs === chosen);
   return (
     <section class="timeline" aria-label="Events of this window">

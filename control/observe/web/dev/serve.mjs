@@ -90,7 +90,7 @@ function live(mesh, answer, listeners) {
   const timer = setInterval(() => {
     n += 1;
     send('tick', { nowMs: Date.now() });
-    const edge = mesh.deniable[n % mesh.deniable.length];
+    const edge = mesh.deniable[Math.floor(n / 3) % mesh.deniable.length];
     if (n % 3 === 0 && edge) send('incident', mesh.incident(edge));
     if (n % 20 === 0) send('event', mesh.event());
   }, 1000);

@@ -85,7 +85,7 @@ function Status() {
       <p><span class={`dot ${connected ? 'on' : ''}`} aria-hidden="true" />{connected ? 'Live' : 'Not live'}, {clock(at)}</p>
       <p>{lately ? plural(lately, 'failure') : 'No failure'} in 60 s</p>
       {last && lately > 0 && (
-        <a class="status-last" href={link(['policies'], last.key.policy ? { policy: last.key.policy } : {})} aria-live="polite">
+        <a class="status-last" href={link(['policies'], last.key.policy ? { policy: last.key.policy } : {})}>
           <span>{seen(last.key.failure || 'failed')}, {relative(last.atMs, at)}</span>
           <span>{seen(last.key.source.workload || last.sourceAddress)} → {seen(last.key.destination.workload || last.destinationAddress)}</span>
         </a>

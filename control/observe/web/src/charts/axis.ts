@@ -8,10 +8,13 @@ export const TIME_STEPS = [
   2 * DAY, 7 * DAY,
 ];
 
-/** The moments to mark in a window: whole ones in the viewer's time zone, at most `most`. */
-export function timeMarks(fromMs: number, toMs: number, most: number): number[] {
-  const width = toMs - fromMs;
-  const step = TIME_STEPS.find((one) => width / one <= most) ?? 7 * DAY;
+/** The distance of marks in a window, so that there are at most `most`. */
+export function timeStep(fromMs: number, toMs: number, most: number): number {
+  return TIME_STEPS.find((one) => (toMs - fromMs) / one <= most) ?? 7 * DAY;
+}
+
+/** The moments to mark in a window: whole ones in the viewer's time zone. */
+export function timeMarks(fromMs: number, toMs: number, step: number): number[] {
   const offset = new Date(fromMs).getTimezoneOffset() * MINUTE;
   const marks: number[] = [];
   for (let at = Math.ceil((fromMs - offset) / step) * step + offset; at <= toMs; at += step) marks.push(at);

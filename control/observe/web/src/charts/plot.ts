@@ -4,7 +4,7 @@ import type { Event } from '../api/records';
 import { gathered } from '../parts/gather';
 import { change, address } from '../state/navigate';
 import { choiceQuery, dragged, type Span } from '../state/window';
-import { timeMark, timeMarks } from './axis';
+import { timeMark, timeMarks, timeStep } from './axis';
 import { cursor } from './cursor';
 import { colour, faded, font } from './paint';
 import type { Unit } from './unit';
@@ -28,6 +28,8 @@ export interface Plotted {
 /** Makes the chart in `root`. It is the caller's to destroy. */
 export function plot(root: HTMLElement, data: uPlot.AlignedData, what: Plotted): uPlot {
   const { unit, around } = what;
+  const stepOf = (self: uPlot): number =>
+    timeStep(around().span.fromMs, around().span.toMs, Math.max(2, self.bbox.width / devicePixelRatio / 72));
   const ink = colour('--ink-2');
   const line = colour('--grid');
   const text = font(11);
@@ -52,14 +54,19 @@ export function plot(root: HTMLElement, data: uPlot.AlignedData, what: Plotted):
           stroke: ink, font: text, size: 20, gap: 3,
           grid: { stroke: line, width: 1 },
           ticks: { show: false },
-          splits: (self) => timeMarks(around().span.fromMs, around().span.toMs, Math.max(2, self.bbox.width / devicePixelRatio / 72)),
-          values: (_, marks) => marks.map((at) => timeMark(at, marks.length > 1 ? (marks[1] ?? 0) - (marks[0] ?? 0) : 0)),
+          splits: (self) => {
+            const { fromMs, toMs } = around().span;
+            // The first must not run into the numbers of the other axis.
+            const room = ((toMs - fromMs) * 18 * devicePixelRatio) / Math.max(1, self.bbox.width);
+            return timeMarks(fromMs, toMs, stepOf(self)).filter((at) => at > fromMs + room);
+          },
+          values: (self, marks) => marks.map((at) => timeMark(at, stepOf(self))),
         },
         {
           stroke: ink, font: text, size: AXIS_WIDTH, gap: 6,
           grid: { stroke: line, width: 1 },
           ticks: { show: false },
-          space: 32,
+          space: 26,
           ...(unit.steps ? { incrs: unit.steps } : {}),
           values: (_, marks) => marks.map((value) => unit.write(value)),
           ...what.axis,

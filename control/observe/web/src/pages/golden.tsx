@@ -87,8 +87,10 @@ export function ErrorsChart({ id, points, grid, events }: Of) {
   const lines = useLines(() => {
     const part = (n: (p: Point) => number, of: (p: Point) => number) =>
       byStep(grid, points, (p) => (of(p) > 0 ? Math.min(1, n(p) / of(p)) : null), null);
+    const connections: Line = { label: 'connections failed', tint: '--series-1', values: part((p) => p.failed, (p) => Math.max(p.opened, p.failed)) };
+    if (!points.some((p) => p.requests > 0)) return [connections];
     return [
-      { label: 'connections failed', tint: '--series-1', values: part((p) => p.failed, (p) => Math.max(p.opened, p.failed)) },
+      connections,
       { label: 'requests in error', tint: '--failing', values: part((p) => p.errors, (p) => p.requests), dash: [6, 3] },
     ];
   }, [points, grid]);

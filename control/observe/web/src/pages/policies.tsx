@@ -77,7 +77,7 @@ function Body({ data, refusals, chosen, events }: {
         />
       </Section>
       <Section title={chosen ? `Last refusals by ${chosen}` : 'Last refusals'} note={plural(incidents.length, 'refusal')}>
-        <Incidents id="refusals" label="Last refusals" of={incidents} empty="Nothing was refused in this window" />
+        <Incidents id="refusals" page={50} label="Last refusals" of={incidents} empty="Nothing was refused in this window" />
       </Section>
     </>
   );

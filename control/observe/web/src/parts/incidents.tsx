@@ -12,7 +12,9 @@ import { Empty } from './notice';
 import { Table, type Column } from './table';
 
 /** What failed or was refused, one by one. */
-export function Incidents({ id, label, of, empty }: { id: string; label: string; of: readonly Incident[]; empty?: string }) {
+export function Incidents({ id, label, of, empty, page }: {
+  id: string; label: string; of: readonly Incident[]; empty?: string; page?: number;
+}) {
   return (
     <Table
       id={id}
@@ -21,6 +23,7 @@ export function Incidents({ id, label, of, empty }: { id: string; label: string;
       rows={of}
       rowKey={incidentKey}
       order="-at"
+      {...(page ? { page } : {})}
       more={(one) => <Detail of={one} />}
       empty={<Empty title={empty ?? 'Nothing failed or was refused in this window'}>To look further back, widen the window.</Empty>}
     />

@@ -34,14 +34,19 @@ interface Props<R> {
   more?: (row: R) => ComponentChildren;
   rowClass?: (row: R) => string;
   empty: ComponentChildren;
+  /** How many rows are shown at first. */
+  page?: number;
 }
 
-const PAGE = 100;
+/** How many rows are shown at first: of the main table of a page, and of one among others. */
+const MAIN = 100;
+const OTHER = 12;
+const MORE = 200;
 
 /** Rows that can be sorted, opened and walked by keyboard; its order is in the address. */
-export function Table<R>({ id, label, columns, rows, rowKey, order, more, rowClass, empty }: Props<R>) {
+export function Table<R>({ id, label, columns, rows, rowKey, order, more, rowClass, empty, page }: Props<R>) {
   const { query } = useAddress();
-  const [shown, setShown] = useState(PAGE);
+  const [shown, setShown] = useState(page ?? (id ? OTHER : MAIN));
   const key = id ? `sort-${id}` : 'sort';
   const openKey = id ? `open-${id}` : 'open';
   const sortable = columns.filter((column) => column.value).map((column) => column.id);
@@ -111,7 +116,7 @@ export function Table<R>({ id, label, columns, rows, rowKey, order, more, rowCla
       {all.length > shown && (
         <p class="table-foot">
           <span>{count(shown)} of {count(all.length)} shown</span>
-          <button type="button" onClick={() => setShown(shown + 5 * PAGE)}>Show {count(Math.min(5 * PAGE, all.length - shown))} more</button>
+          <button type="button" onClick={() => setShown(shown + MORE)}>Show {count(Math.min(MORE, all.length - shown))} more</button>
         </p>
       )}
     </div>

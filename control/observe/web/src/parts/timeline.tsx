@@ -2,7 +2,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { now, span as spanStore } from '../api/now';
 import type { Event } from '../api/records';
 import { cursor } from '../charts/cursor';
-import { timeMark, timeMarks } from '../charts/axis';
+import { timeMark, timeMarks, timeStep } from '../charts/axis';
 import { moment } from '../format/time';
 import { plural } from '../format/number';
 import { seen } from '../format/name';
@@ -32,7 +32,8 @@ export function Timeline({ events }: { events: readonly Event[] }) {
   }, []);
   const groups = useMemo(() => gathered(events, fromMs, toMs, places), [events, fromMs, toMs, places]);
   const place = (ms: number): { left: string } => ({ left: `${(100 * (ms - fromMs)) / width}%` });
-  const marks = timeMarks(fromMs, toMs, Math.max(2, Math.min(12, places / 4)))
+  const step = timeStep(fromMs, toMs, Math.max(2, Math.min(12, places / 4)));
+  const marks = timeMarks(fromMs, toMs, step)
     // What is written under a mark needs room on both sides.
     .filter((mark) => Math.min(mark - fromMs, toMs - mark) > width / places);
   const open = groups.find((group) => group.atMs === chosen);
@@ -41,7 +42,7 @@ export function Timeline({ events }: { events: readonly Event[] }) {
       <div class="timeline-line" ref={line}>
         {marks.map((mark) => (
           <span key={mark} class="timeline-mark" style={place(mark)} aria-hidden="true">
-            {timeMark(mark, marks.length > 1 ? (marks[1] ?? 0) - (marks[0] ?? 0) : 0)}
+            {timeMark(mark, step)}
           </span>
         ))}
         {at !== null && at >= fromMs && at <= toMs && <span class="timeline-cursor" style={place(at)} aria-hidden="true" />}

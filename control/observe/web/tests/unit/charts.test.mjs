@@ -4,7 +4,7 @@ import { load } from './load.mjs';
 
 const { starts, byStep, rates, where, summed } = await load('charts/series.ts');
 const { bands, densest, strength } = await load('charts/bands.ts');
-const { timeMarks, timeMark } = await load('charts/axis.ts');
+const { timeMarks, timeMark, timeStep } = await load('charts/axis.ts');
 const { gathered } = await load('parts/gather.ts');
 
 const grid = { fromMs: 0, toMs: 60_000, stepMs: 10_000, oldestMs: 0, nowMs: 60_000 };
@@ -48,9 +48,9 @@ test('a heat map shows the bands that are used and one on each side', () => {
 
 test('an axis is marked at whole times, and never too often', () => {
   const from = new Date(2026, 0, 31, 23, 52, 7).getTime();
-  const marks = timeMarks(from, from + 15 * 60_000, 6);
+  const marks = timeMarks(from, from + 15 * 60_000, timeStep(from, from + 15 * 60_000, 6));
   assert.deepEqual(marks.map((at) => timeMark(at, 300_000)), ['23:55', '02-01', '00:05']);
-  for (let width = 30_000; width < 31 * 86_400_000; width *= 2) assert.ok(timeMarks(from, from + width, 6).length <= 7);
+  for (let width = 30_000; width < 31 * 86_400_000; width *= 2) assert.ok(timeMarks(from, from + width, timeStep(from, from + width, 6)).length <= 7);
 });
 
 test('events that are close are one sign with the worst level', () => {

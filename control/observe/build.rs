@@ -39,6 +39,8 @@ fn pages() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-env-changed=AMBIT_WEB");
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let from = env::var("AMBIT_WEB").map_or_else(|_| root.join(PAGES), PathBuf::from);
+    // Of what is not there, cargo would think at every build that it has changed.
+    let _ = fs::create_dir_all(&from);
     println!("cargo:rerun-if-changed={}", from.display());
     let mut table = String::from("&[");
     if env::var_os("CARGO_FEATURE_PAGES").is_some() {

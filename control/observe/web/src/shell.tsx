@@ -1,5 +1,6 @@
 // What stands around every page: the way to the others, the window, how the server is.
 import type { ComponentChildren } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
 import { about } from './api/about';
 import { health, retryNow } from './api/health';
 import { live } from './api/live';
@@ -38,12 +39,18 @@ function Side({ help }: { help: () => void }) {
   const node = known?.scope === 'node';
   const chosen = useStore(theme);
   const here = path[0] || 'mesh';
+  const nav = useRef<HTMLElement>(null);
+  // On a phone the pages are a row that is wider than the screen.
+  useEffect(() => {
+    const current = nav.current?.querySelector<HTMLElement>('[aria-current]');
+    if (current && nav.current) nav.current.scrollLeft = current.offsetLeft - 40;
+  }, [here]);
   return (
     <header class="side">
       <div class="brand">
         <img src="icon.svg" alt="" width="24" height="24" />
         <span class="brand-name">Ambit</span>
-        <span class="brand-scope">{node ? 'one node' : known ? 'fleet' : ''}</span>
+        <span class="brand-scope">{node ? 'node' : known ? 'fleet' : ''}</span>
         <span class="brand-tools">
           <button type="button" class="quiet square" title={`Colours: ${chosen} ( t )`} aria-label={`Colours: ${chosen}. Change`} onClick={() => theme.set(nextTheme(theme.get()))}>
             <Icon name={chosen === 'auto' ? 'auto' : chosen === 'dark' ? 'moon' : 'sun'} />
@@ -53,7 +60,7 @@ function Side({ help }: { help: () => void }) {
           </button>
         </span>
       </div>
-      <nav aria-label="Pages">
+      <nav aria-label="Pages" ref={nav}>
         <ul>
           {PAGES.map((page) => (
             <li key={page.id}>
@@ -82,7 +89,7 @@ function Status() {
   const last = incidents[0];
   return (
     <div class="status">
-      <p><span class={`dot ${connected ? 'on' : ''}`} aria-hidden="true" />{connected ? 'Live' : 'Not live'}, {clock(at)}</p>
+      <p><span class={`dot ${connected ? 'on' : ''}`} aria-hidden="true" />{connected ? 'Live' : 'Asked again and again'}, {clock(at)}</p>
       <p>{lately ? plural(lately, 'failure') : 'No failure'} in 60 s</p>
       {last && lately > 0 && (
         <a class="status-last" href={link(['policies'], last.key.policy ? { policy: last.key.policy } : {})}>

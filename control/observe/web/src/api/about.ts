@@ -7,17 +7,21 @@ import { setNow } from './now';
 
 export const about = store<About | undefined>(undefined);
 
-/** Asks now, and every 15 s. */
+let next: ReturnType<typeof setTimeout> | undefined;
+
+/** Asks now, and from then on every 15 s; while nobody answers, with growing pauses. */
 export function startAbout(): void {
+  clearTimeout(next);
   ask(read, ['about'], {}, new AbortController().signal).then(
     (answer) => {
       setNow(answer.nowMs);
       about.set(answer);
       answered();
-      setTimeout(startAbout, 15_000);
+      return 15_000;
     },
-    (error: unknown) => {
-      setTimeout(startAbout, failed(error instanceof Error ? error.message : String(error)));
-    },
-  );
+    (error: unknown) => failed(error instanceof Error ? error.message : String(error)),
+  ).then((wait) => {
+    clearTimeout(next);
+    next = setTimeout(startAbout, wait);
+  });
 }

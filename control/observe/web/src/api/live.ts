@@ -1,7 +1,8 @@
 // What happens now, as it happens: server-sent events of /api/v1/live.
 import { store } from '../state/store';
 import { urlOf } from './client';
-import { answered, failed } from './health';
+import { startAbout } from './about';
+import { answered, pause } from './health';
 import { hurry, setNow } from './now';
 import { event, incident, type Event, type Incident } from './records';
 
@@ -20,38 +21,45 @@ let source: EventSource | undefined;
 // Storms are drawn a few times a second, not each message.
 let waiting: { incidents: Incident[]; events: Event[] } = { incidents: [], events: [] };
 let flushing = false;
+let failures = 0;
 
 /** Connects, and connects again whenever the stream ends. */
 export function startLive(): void {
-  source = new EventSource(urlOf(['live']));
+  const mine = new EventSource(urlOf(['live']));
+  source = mine;
   let silent: ReturnType<typeof setTimeout> | undefined;
   const alive = (): void => {
     clearTimeout(silent);
     // A tick comes each second.
-    silent = setTimeout(() => lost('nothing came for 10 s'), 10_000);
+    silent = setTimeout(lost, 10_000);
   };
-  const lost = (why: string): void => {
+  const lost = (): void => {
     clearTimeout(silent);
-    source?.close();
+    mine.close();
+    if (source !== mine) return;
     live.set({ ...live.get(), connected: false });
-    setTimeout(startLive, failed(why));
+    setTimeout(startLive, pause(failures));
+    failures += 1;
+    // Whether the server is gone, or only the stream, is for this to say.
+    startAbout();
   };
-  source.onopen = () => {
+  mine.onopen = () => {
+    failures = 0;
     live.set({ ...live.get(), connected: true });
     alive();
   };
-  source.onerror = () => lost('the live stream has ended');
-  source.addEventListener('tick', (message) => {
+  mine.onerror = lost;
+  mine.addEventListener('tick', (message) => {
     alive();
     setNow(Number((parsed(message) as { nowMs?: unknown } | undefined)?.nowMs ?? 0));
     answered();
   });
-  source.addEventListener('incident', (message) => {
+  mine.addEventListener('incident', (message) => {
     alive();
     waiting.incidents.unshift(incident(parsed(message)));
     flush();
   });
-  source.addEventListener('event', (message) => {
+  mine.addEventListener('event', (message) => {
     alive();
     waiting.events.unshift(event(parsed(message)));
     flush();

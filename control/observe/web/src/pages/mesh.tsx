@@ -1,8 +1,7 @@
-import { useMemo, useState } from 'preact/hooks';
+import { useMemo } from 'preact/hooks';
 import { about } from '../api/about';
 import { events as eventsShape, mesh } from '../api/answers';
 import { filterOf } from '../api/filter';
-import { live } from '../api/live';
 import type { Of } from '../api/shape';
 import { useWindow } from '../api/use';
 import { found, modelOf } from '../graph/model';
@@ -10,14 +9,13 @@ import { seen } from '../format/name';
 import { plural } from '../format/number';
 import { Answer, NoTraffic } from '../parts/answer';
 import { Choose, Filters, Search } from '../parts/filters';
-import { Incidents } from '../parts/incidents';
-import { Section } from '../parts/section';
 import { Timeline } from '../parts/timeline';
 import { Head } from '../shell';
 import { useAddress } from '../state/navigate';
 import { useStore } from '../state/store';
 import { seconds } from './grid';
-import { useEvents, useIncidents } from './lately';
+import { useEvents } from './lately';
+import { Failures } from './mesh-failures';
 import { Graph } from './mesh-graph';
 import { MeshList } from './mesh-list';
 
@@ -58,21 +56,7 @@ function Body({ data, events }: { data: Of<typeof mesh>; events: Of<typeof event
       {data.vertices.length === 0 ? <NoTraffic what="traffic" />
         : query['view'] === 'list' ? <MeshList model={model} hits={hits} over={seconds(data)} />
         : <Graph model={model} hits={hits} over={seconds(data)} />}
-      <Lately />
+      <Failures model={model} />
     </>
-  );
-}
-
-/** What has just failed: it is seen here before the next refresh. */
-function Lately() {
-  const { query } = useAddress();
-  const [since] = useState(() => Date.now());
-  const all = useIncidents([], query, () => true);
-  const arrived = useStore(live).incidents.length;
-  if (arrived === 0 || all.length === 0) return null;
-  return (
-    <Section title="Failed and refused" note={`live, since ${Math.max(0, Math.round((Date.now() - since) / 60_000))} min`}>
-      <Incidents id="live" label="Failed and refused, live" of={all.slice(0, 20)} />
-    </Section>
   );
 }

@@ -4,6 +4,7 @@ import { load } from './load.mjs';
 
 const { layout, rankOf } = await load('graph/layout.ts');
 const { modelOf, found } = await load('graph/model.ts');
+const { isEnd } = await load('graph/touches.ts');
 const camera = await load('graph/camera.ts');
 
 const vertices = Array.from({ length: 40 }, (_, i) => ({ group: `g${i % 5}` }));
@@ -58,4 +59,14 @@ test('the camera', () => {
   assert.equal(camera.nearest(places, 0, 1, 0), 1);
   assert.equal(camera.nearest(places, 0, -1, 0), 3);
   assert.equal(camera.nearest(places, 0, 0, 1), undefined);
+});
+
+test('incidents of what is chosen', () => {
+  const key = { source: { namespace: 'shop', workload: 'web' }, destination: { namespace: 'pay', workload: 'ledger-v2' }, service: 'pay/ledger.pay.svc.cluster.local', waypoint: 'pay/w' };
+  const of = (kind, namespace, name) => ({ kind, namespace, name });
+  assert.ok(isEnd(of('workload', 'shop', 'web'), key, 'source') && !isEnd(of('workload', 'shop', 'web'), key, 'destination'));
+  assert.ok(isEnd(of('namespace', '', 'pay'), key, 'destination') && isEnd(of('namespace', 'pay', 'pay'), key, 'destination'));
+  assert.ok(isEnd(of('service', 'pay', 'ledger'), key, 'destination') && !isEnd(of('service', 'pay', 'led'), key, 'destination'));
+  assert.ok(isEnd(of('waypoint', 'pay', 'w'), key, 'destination'));
+  assert.ok(!isEnd(of('external', '', 'outside'), key, 'source') && isEnd(of('unknown', '', ''), { ...key, source: { namespace: '', workload: '' } }, 'source'));
 });

@@ -7,7 +7,7 @@ import { live } from './api/live';
 import { second } from './api/now';
 import { relative } from './format/duration';
 import { seen } from './format/name';
-import { plural } from './format/number';
+import { count, plural } from './format/number';
 import { clock } from './format/time';
 import { PAGES } from './pages';
 import { Icon } from './parts/icon';
@@ -84,8 +84,9 @@ function Status() {
   const at = useStore(second);
   if (!known) return <div class="status" />;
   const lately = incidents.filter((one) => one.atMs > at - 60_000).length;
-  const away = known.origins.filter((one) => one.error || !one.connectedMs);
-  const single = known.origins[0];
+  const proxies = known.origins.filter((one) => one.kind !== 'control');
+  const away = proxies.filter((one) => one.error);
+  const single = proxies[0];
   const last = incidents[0];
   return (
     <div class="status">
@@ -99,7 +100,7 @@ function Status() {
       )}
       {known.scope === 'node'
         ? <p class="name" title={seen(single?.name ?? '')}>{single ? `${seen(single.kind)} on ${seen(single.node)}` : 'this node'}</p>
-        : <p>{plural(known.origins.length - away.length, 'proxy', 'proxies')} of {known.origins.length}</p>}
+        : <p>{plural(proxies.length - away.length, 'proxy', 'proxies')} of {count(proxies.length)}</p>}
       {away.length > 0 && known.scope !== 'node' && <p class="name warn" title={away.map((one) => seen(`${one.node} ${one.name}: ${one.error}`)).join('\n')}><Icon name="warning" /> {plural(away.length, 'proxy', 'proxies')} away</p>}
       <p class="name" title={seen(`${known.cluster} ${known.version}`)}>{seen(known.cluster)} {known.version && `· ${seen(known.version)}`}</p>
     </div>

@@ -21,7 +21,7 @@ export interface Asked<T> {
 export interface Asking {
   /** No question now. */
   off?: boolean;
-  /** One step for the whole window: where only totals are shown. */
+  /** No steps: where only totals are shown. */
   whole?: boolean;
 }
 
@@ -70,7 +70,7 @@ export function useWindow<T>(
       ...query,
       from: String(window.fromMs),
       to: String(window.toMs),
-      step: String(whole ? Math.ceil(width / 10_000) * 10_000 : stepFor(width)),
+      ...(whole ? {} : { step: String(stepFor(width)) }),
     };
     ask(read, path, asked, abort.signal).then(
       (data) => {

@@ -1,11 +1,13 @@
 // Colours of the style sheet for canvases.
 
 const known = new Map<string, string>();
+let family = '';
 let probe: HTMLElement | undefined;
 
 /** Forgets what was looked up: the theme has changed. */
 export function repaint(): void {
   known.clear();
+  family = '';
 }
 
 /** The colour of a custom property, such as `--ink`, as a canvas takes it. */
@@ -31,5 +33,6 @@ export function faded(property: string, opacity: number): string {
 
 /** The font of canvases, in pixels. */
 export function font(size: number, weight = 400): string {
-  return `${weight} ${size}px ${getComputedStyle(document.body).fontFamily}`;
+  family ||= getComputedStyle(document.body).fontFamily;
+  return `${weight} ${size}px ${family}`;
 }

@@ -2,7 +2,7 @@
 import { quadtree, type Quadtree } from 'd3-quadtree';
 import { select } from 'd3-selection';
 import { zoom, zoomIdentity, type ZoomBehavior } from 'd3-zoom';
-import { CLOSEST, FARTHEST, fitted, nearest, turned, type Camera } from './camera';
+import { CLOSEST, FARTHEST, fitted, nearest, turned, writeCamera, type Camera } from './camera';
 import type { Place } from './layout';
 import type { Model } from './model';
 import { Places } from './places';
@@ -81,10 +81,14 @@ export class GraphView {
     this.redraw();
   }
 
-  fit(): void {
-    if (!this.scene) return;
-    this.held = false;
-    this.aim(fitted(this.scene.places, this.width, this.height));
+  /** Looks where an address says; undefined: at all of it. */
+  lookAt(camera: Camera | undefined): void {
+    this.held = camera !== undefined;
+    const own = this.tall ? turned(this.camera) : this.camera;
+    // What the view itself wrote into the address is where it looks already.
+    if (camera && writeCamera(camera) === writeCamera(own)) return;
+    if (camera) this.aim(this.tall ? turned(camera) : camera);
+    else if (this.scene) this.aim(fitted(this.scene.places, this.width, this.height));
   }
 
   zoomBy(factor: number): void {
@@ -145,7 +149,9 @@ export class GraphView {
     // On a tall screen what reads from left to right reads from top to bottom.
     const places = this.tall ? laid.map(({ x, y }) => ({ x: y, y: x })) : laid;
     const first = !this.scene;
-    const same = this.scene?.model.vertices.length === model.vertices.length;
+    // A mesh of which most is new is another one: another group, another filter.
+    const old = this.scene?.model.index;
+    const anew = model.vertices.filter((vertex) => !old?.has(vertex.id)).length > model.vertices.length / 2;
     const focused = this.scene?.model.vertices[this.scene.focused ?? -1]?.id;
     this.scene = {
       model, places, by: this.look.by, strong: undefined, chosen: undefined, hovered: undefined, moving: false,
@@ -153,7 +159,7 @@ export class GraphView {
     };
     this.tree = quadtree<number>([...places.keys()], (i) => (places[i] as Place).x, (i) => (places[i] as Place).y);
     this.emphasise();
-    if (!this.held && (first || !same)) this.aim(fitted(places, this.width, this.height));
+    if (!this.held && (first || anew)) this.aim(fitted(places, this.width, this.height));
     else if (first) this.aim(this.camera);
     this.told.ready();
     this.redraw();

@@ -24,7 +24,7 @@ const fields: Field[] = ['namespace', 'workload', 'node'];
 
 export function EventsPage() {
   const { query } = useAddress();
-  const asked = useWindow(events, ['events'], filterOf(query, fields));
+  const asked = useWindow(events, ['events'], filterOf(query, fields), { whole: true });
   const traffic = useWindow(nodes, ['nodes'], filterOf(query, ['node', 'namespace']));
   return (
     <>

@@ -13,7 +13,7 @@ import { chosenOf } from './mesh-graph';
 /** What failed, the latest first: of the whole mesh, or of what is chosen in it. */
 export function Failures({ model }: { model: Model }) {
   const { query } = useAddress();
-  const asked = useWindow(incidents, ['incidents'], { ...filterOf(query), limit: '200' });
+  const asked = useWindow(incidents, ['incidents'], { ...filterOf(query), limit: '200' }, { whole: true });
   const all = useIncidents(asked.data?.incidents ?? [], query);
   const chosen = chosenOf(query);
   const vertex = (id: string) => model.vertices[model.index.get(id) ?? -1];

@@ -67,6 +67,8 @@ export function Graph({ model, hits, over }: { model: Model; hits: ReadonlySet<n
   useEffect(() => view.current?.show(model), [model]);
   useEffect(() => view.current?.dress(by, chosen, hits), [model, by, query['sel'], query['peer'], hits, paint]);
 
+  useEffect(() => view.current?.lookAt(readCamera(query['at'] ?? '')), [query['at']]);
+
   const press = (key: KeyboardEvent): void => {
     const graph = view.current;
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key.key];
@@ -84,7 +86,7 @@ export function Graph({ model, hits, over }: { model: Model; hits: ReadonlySet<n
   };
   const refit = (graph: GraphView | undefined): void => {
     change({ at: undefined }, true);
-    graph?.fit();
+    graph?.lookAt(undefined);
   };
 
   return (

@@ -24,8 +24,8 @@ export function Mesh() {
   const known = useStore(about);
   const group = ['namespace', 'service'].includes(query['group'] ?? '') ? query['group'] as string : 'workload';
   const asked = useWindow(mesh, ['mesh'], { ...filterOf(query), group }, { whole: true });
-  const around = useWindow(eventsShape, ['events'], filterOf(query, ['namespace', 'node', 'workload']));
-  const node = known?.scope === 'node' ? known.origins[0]?.node : undefined;
+  const around = useWindow(eventsShape, ['events'], filterOf(query, ['namespace', 'node', 'workload']), { whole: true });
+  const node = known?.scope === 'node' ? known.origins.find((one) => one.node)?.node : undefined;
   return (
     <>
       <Head
@@ -36,7 +36,7 @@ export function Mesh() {
         </>}
       >
         <Search label="Find in the mesh" />
-        <Choose label="Group" name="group" otherwise="workload" options={[['workload', 'Workloads'], ['service', 'Services'], ['namespace', 'Namespaces']]} />
+        <Choose label="Group" name="group" otherwise="workload" clears={['at', 'sel', 'peer']} options={[['workload', 'Workloads'], ['service', 'Services'], ['namespace', 'Namespaces']]} />
         <Choose label="Form" name="view" otherwise="graph" options={[['graph', 'Graph'], ['list', 'List']]} />
         <Filters />
       </Head>

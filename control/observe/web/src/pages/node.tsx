@@ -13,7 +13,7 @@ import { relative } from '../format/duration';
 import { seen } from '../format/name';
 import { count, percent, plural, rate, significant } from '../format/number';
 import { moment } from '../format/time';
-import { Answer } from '../parts/answer';
+import { Answer, Unknown } from '../parts/answer';
 import { Badge } from '../parts/badge';
 import { Events } from '../parts/events';
 import { Filters } from '../parts/filters';
@@ -43,7 +43,9 @@ export function NodePage({ name }: { name: string }) {
         <a class="button" href={link(['mesh'], { node: name })}>In the mesh</a>
         <Filters fields={fields} />
       </Head>
-      <Answer of={asked}>{(data) => <Body data={data} name={name} />}</Answer>
+      <Answer of={asked}>{(data) => (data.node.name || data.processes.length + data.pods.length > 0
+        ? <Body data={data} name={name} />
+        : <Unknown what="node" name={name} all={link(['nodes'])} />)}</Answer>
     </>
   );
 }

@@ -28,7 +28,7 @@ const fields: Field[] = ['node', 'namespace'];
 export function Nodes() {
   const { query } = useAddress();
   const asked = useWindow(nodes, ['nodes'], filterOf(query, fields));
-  const around = useWindow(eventsShape, ['events'], {});
+  const around = useWindow(eventsShape, ['events'], {}, { whole: true });
   return (
     <>
       <Head title="Nodes" sub={asked.data && `${count(asked.data.nodes.length)} with an Ambit proxy`}>

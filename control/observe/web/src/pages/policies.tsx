@@ -32,7 +32,7 @@ export function Policies() {
   // The table keeps all policies; what is chosen narrows the rest.
   const asked = useWindow(policies, ['policies'], others);
   const narrowed = useWindow(policies, ['policies'], filter, { off: !chosen });
-  const around = useWindow(eventsShape, ['events'], {});
+  const around = useWindow(eventsShape, ['events'], {}, { whole: true });
   return (
     <>
       <Head title="Policies" sub={asked.data && `${count(asked.data.policies.length)} in force or met in this window`}>

@@ -25,7 +25,7 @@ const fields: Field[] = ['namespace', 'waypoint', 'service', 'identity'];
 export function Waypoints() {
   const { query } = useAddress();
   const asked = useWindow(waypoints, ['waypoints'], filterOf(query, fields));
-  const around = useWindow(eventsShape, ['events'], {});
+  const around = useWindow(eventsShape, ['events'], {}, { whole: true });
   return (
     <>
       <Head title="Waypoints" sub={asked.data && `${plural(asked.data.waypoints.length, 'waypoint')}`}>

@@ -7,7 +7,7 @@ import { bytesRate } from '../format/bytes';
 import { count, percent, plural, rate } from '../format/number';
 import { micros } from '../format/duration';
 import { seen } from '../format/name';
-import { Answer, NoTraffic } from '../parts/answer';
+import { Answer, NoTraffic, Unknown } from '../parts/answer';
 import { Badge, HealthBadge, SecurityBadge } from '../parts/badge';
 import { Filters } from '../parts/filters';
 import { Incidents } from '../parts/incidents';
@@ -30,7 +30,7 @@ const fields: Field[] = ['service', 'identity', 'policy', 'node', 'reporter', 'w
 export function WorkloadPage({ namespace, name }: { namespace: string; name: string }) {
   const { query } = useAddress();
   const asked = useWindow(workload, ['workloads', namespace, name], filterOf(query, fields));
-  const around = useWindow(eventsShape, ['events'], { namespace });
+  const around = useWindow(eventsShape, ['events'], { namespace }, { whole: true });
   return (
     <>
       <Head
@@ -41,7 +41,9 @@ export function WorkloadPage({ namespace, name }: { namespace: string; name: str
         <Filters fields={fields} />
       </Head>
       <Answer of={asked}>
-        {(data) => <Body data={data} events={around.data?.events ?? []} namespace={namespace} name={name} />}
+        {(data) => (data.pods.length + data.inbound.peers.length + data.outbound.peers.length + data.incidents.length === 0
+          ? <Unknown what="workload" name={`${namespace}/${name}`} all={link(['workloads'])} />
+          : <Body data={data} events={around.data?.events ?? []} namespace={namespace} name={name} />)}
       </Answer>
     </>
   );

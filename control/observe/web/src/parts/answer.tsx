@@ -25,7 +25,7 @@ export function Answer<T extends Windowed>({ of, children }: { of: Asked<T>; chi
     }
     return (
       <Empty title="The server does not take this question" action={<><Reset /><StartOver /></>}>
-        {wrong.field && <><code>{seen(wrong.field)}</code>: </>}{seen(wrong.message)}
+        {wrong.field && !wrong.message.startsWith(`${wrong.field}:`) && <><code>{seen(wrong.field)}</code>: </>}{seen(wrong.message)}
       </Empty>
     );
   }
@@ -97,6 +97,15 @@ function Reset() {
 
 function StartOver() {
   return <button type="button" onClick={() => to({ path: address.get().path, query: {} })}>Remove all filters</button>;
+}
+
+/** In place of a page whose subject nobody knows. */
+export function Unknown({ what, name, all }: { what: string; name: string; all: string }) {
+  return (
+    <Empty title={`Nothing is known of ${what} ${seen(name)} in this window`} action={<><Widen /><a class="button" href={all}>All {what}s</a></>}>
+      It may have been there before, have another name, or its proxy does not answer.
+    </Empty>
+  );
 }
 
 /** In place of rows where there was no traffic. */

@@ -83,8 +83,10 @@ export function Search({ label }: { label: string }) {
 }
 
 /** One of a few, in the address of the page. */
-export function Choose({ label, name, options, otherwise }: {
+export function Choose({ label, name, options, otherwise, clears = [] }: {
   label: string; name: string; options: readonly (readonly [string, string])[]; otherwise: string;
+  /** What of the address means nothing any more after the choice. */
+  clears?: readonly string[];
 }) {
   const { query } = useAddress();
   const now = query[name] || otherwise;
@@ -95,7 +97,10 @@ export function Choose({ label, name, options, otherwise }: {
           key={value}
           type="button"
           aria-pressed={now === value}
-          onClick={() => change({ [name]: value === otherwise ? undefined : value })}
+          onClick={() => change({
+            ...Object.fromEntries(clears.map((key) => [key, undefined])),
+            [name]: value === otherwise ? undefined : value,
+          })}
         >
           {text}
         </button>

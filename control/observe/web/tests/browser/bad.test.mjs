@@ -84,6 +84,7 @@ test('wrong links say what is wrong and what to do', async () => {
   const { page, close } = await opened(chromium);
   for (const [hash, text] of [
     ['#/nodes/none', /nothing is known of node none[^]*Widen/i],
+    ['#/workloads/shop/none', /nothing is known of workload[^]*Widen/i],
     ['#/workloads/shop/%2e%2e', /is not a name/],
     ['#/workloads/shop', /There is no such page[^]*Go to the mesh/],
     ['#/nothing', /There is no such page/],

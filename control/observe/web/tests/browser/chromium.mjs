@@ -62,8 +62,8 @@ export async function opened(chromium, options = {}) {
   return { page, complaints, close: () => context.close() };
 }
 
-/** A window of `minutes` that ended a minute ago: what is in it does not change any more. */
+/** A window of `minutes` that ended half a minute ago: what is in it does not change any more. */
 export function past(minutes = 10) {
-  const to = Math.floor((Date.now() - 60_000) / 10_000) * 10_000;
+  const to = Math.floor((Date.now() - 30_000) / 10_000) * 10_000;
   return { from: to - minutes * 60_000, to };
 }

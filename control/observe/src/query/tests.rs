@@ -120,3 +120,15 @@ fn what_happens_now_belongs_to_a_window_that_has_now() {
     assert_eq!(opened(&recorder.answer(&until(now + 1)).expect("in bounds")), 1);
     assert_eq!(opened(&recorder.answer(&until(now - 20_000)).expect("in bounds")), 0);
 }
+
+#[test]
+fn an_answer_has_so_many_steps_of_edges_and_no_more() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let from = step_of(now_ms() - 7_200_000, 60_000);
+    let recorder = kept(directory.path(), from, 300, 1_000);
+    let fine = Query { from_ms: from, to_ms: from + 3_000_000, step_ms: 10_000, ..query() };
+    let answer = recorder.answer(&fine).expect("in bounds");
+    let buckets: usize = answer.edges.iter().map(|edge| edge.buckets.len()).sum();
+    assert_eq!(buckets, MAX_BUCKETS);
+    assert_eq!(answer.folded, 100_000, "what was left out is counted");
+}

@@ -176,3 +176,14 @@ fn the_busiest_connection_comes_first() {
     assert_eq!(source.workload, "job");
     assert!(open[0].sent_rate > open[1].sent_rate);
 }
+
+#[test]
+fn a_storm_of_changes_fills_no_memory() {
+    let recorder = Recorder::new(origin(), RingSettings { directory: None, limit: 0 });
+    for n in 0..10_000 {
+        recorder.event("policy", "info", format!("AuthorizationPolicy shop/p{n}"), String::new());
+    }
+    let events = answer(&recorder, Filter::default()).events.len();
+    // The storm may have met more than one second.
+    assert!((1..=1_000).contains(&events), "{events}");
+}

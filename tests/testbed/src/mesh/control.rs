@@ -132,6 +132,14 @@ impl ControlPlane {
         }
     }
 
+    /// A page of its API, below `/api/v1/`, with the query.
+    ///
+    /// # Errors
+    /// `Page` if it does not answer, or not with 200.
+    pub async fn api(&self, path: &str) -> Result<Value, MeshError> {
+        page::json("control", path, self.page(&format!("/api/v1/{path}")).await?)
+    }
+
     /// Its metrics.
     ///
     /// # Errors

@@ -65,3 +65,15 @@ pub(super) fn read(answer: &[u8]) -> Option<Page> {
     let body = String::from_utf8_lossy(answer.get(end + 4..)?).into_owned();
     Some(Page { status, body })
 }
+
+/// The JSON of a page of the API.
+pub(super) fn json(whose: &str, path: &str, page: Page) -> Result<serde_json::Value, MeshError> {
+    let failed = |problem: String| MeshError::Page {
+        page: format!("/api/v1/{path} of {whose}"),
+        problem,
+    };
+    if page.status != 200 {
+        return Err(failed(format!("status {}: {:.300}", page.status, page.body)));
+    }
+    serde_json::from_str(&page.body).map_err(|error| failed(error.to_string()))
+}

@@ -49,6 +49,15 @@ impl Ztunnel {
         Ok(Metrics::parse(&self.ask(STATS, "GET", "/metrics").await?.body))
     }
 
+    /// A page of its API, below `/api/v1/`, with the query.
+    ///
+    /// # Errors
+    /// `Page` if it does not answer, or not with 200.
+    pub async fn api(&self, path: &str) -> Result<Value, MeshError> {
+        let page = self.ask(ADMIN, "GET", &format!("/api/v1/{path}")).await?;
+        page::json(self.machine.node().name(), path, page)
+    }
+
     /// Its state: workloads, services, policies, certificates, pods.
     ///
     /// # Errors

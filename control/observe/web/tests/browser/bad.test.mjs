@@ -5,10 +5,22 @@ import { test } from 'node:test';
 import { serve } from '../../dev/serve.mjs';
 import { browser, opened, pages, settled } from './chromium.mjs';
 
-test('names full of markup and control characters are text on every page', async () => {
-  const { server, url } = await serve({ hostile: true });
+/** A browser at a made-up mesh; both end with the test, however it ends. */
+async function looking(t, options) {
+  const { server, url } = await serve(options);
+  t.after(() => end(server));
   const chromium = await browser();
-  const { page, complaints, close } = await opened(chromium);
+  t.after(() => chromium.close());
+  return { server, url, ...await opened(chromium) };
+}
+
+function end(server) {
+  server.closeAllConnections();
+  return new Promise((done) => { server.close(done); });
+}
+
+test('names full of markup and control characters are text on every page', async (t) => {
+  const { url, page, complaints } = await looking(t, { hostile: true });
   const all = { ...await pages(url), 'evil-workload': `#/workloads/shop/${encodeURIComponent('<img src=x onerror=alert(1)>')}`, evil: `#/workloads/${encodeURIComponent('</script><b>bold')}/${encodeURIComponent('<img src=x onerror=alert(1)>')}` };
   page.on('dialog', () => complaints.push('a dialog was opened'));
   let found = 0;
@@ -35,53 +47,34 @@ test('names full of markup and control characters are text on every page', async
     assert.deepEqual(complaints.filter((text) => !/404/.test(text)), [], name);
   }
   assert.ok(found > 0, 'no hostile name was shown: nothing was tested');
-  await close();
-  await chromium.close();
-  server.closeAllConnections();
-  server.close();
 });
 
-test('a proxy that does not answer is named with its error; a page that fails says so and tries again', async () => {
-  const { server, url } = await serve({ failing: true });
-  const chromium = await browser();
-  const { page, close } = await opened(chromium);
+test('a proxy that does not answer is named with its error; a page that fails says so and tries again', async (t) => {
+  const { url, page } = await looking(t, { failing: true });
   await page.goto(`${url}#/mesh`);
   await settled(page);
   assert.match(await page.locator('.notice').first().innerText(), /1 proxy did not answer[^]*ztunnel-node-c on node-c: no answer within 2 s/);
   await page.goto(`${url}#/policies`);
   await page.waitForSelector('.empty');
   assert.match(await page.locator('.empty').innerText(), /no answer yet[^]*node-b cannot be read[^]*Try now/i);
-  await close();
-  await chromium.close();
-  server.closeAllConnections();
-  server.close();
 });
 
-test('without a server what was seen stays, with since when; it comes back by itself', async () => {
-  let { server, url } = await serve({});
-  const { port } = new URL(url);
-  const chromium = await browser();
-  const { page, close } = await opened(chromium);
+test('without a server what was seen stays, with since when; it comes back by itself', async (t) => {
+  const { server, url, page } = await looking(t, {});
   await page.goto(`${url}#/nodes?w=5m`);
   await settled(page);
   const cards = await page.locator('.card').count();
-  server.closeAllConnections();
-  await new Promise((done) => server.close(done));
+  await end(server);
   await page.waitForSelector('.notice.tone-failing', { timeout: 15_000 });
   assert.match(await page.locator('.notice.tone-failing').innerText(), /No answer since \d\d:\d\d:\d\d[^]*What you see is of \d\d:\d\d:\d\d[^]*Try now/);
   assert.equal(await page.locator('.card').count(), cards);
-  ({ server } = await serve({ port: Number(port) }));
+  const { server: next } = await serve({ port: Number(new URL(url).port) });
+  t.after(() => end(next));
   await page.waitForSelector('.notice.tone-failing', { state: 'detached', timeout: 30_000 });
-  await close();
-  await chromium.close();
-  server.closeAllConnections();
-  server.close();
 });
 
-test('wrong links say what is wrong and what to do', async () => {
-  const { server, url } = await serve({});
-  const chromium = await browser();
-  const { page, close } = await opened(chromium);
+test('wrong links say what is wrong and what to do', async (t) => {
+  const { url, page } = await looking(t, {});
   for (const [hash, text] of [
     ['#/nodes/none', /nothing is known of node none[^]*Widen/i],
     ['#/workloads/shop/none', /nothing is known of workload[^]*Widen/i],
@@ -98,8 +91,4 @@ test('wrong links say what is wrong and what to do', async () => {
     await page.waitForTimeout(200);
     assert.match(await page.locator('main').innerText(), text, hash);
   }
-  await close();
-  await chromium.close();
-  server.closeAllConnections();
-  server.close();
 });

@@ -5,8 +5,10 @@ import { browser, opened, settled, target } from './chromium.mjs';
 
 test('frames a second while zooming', async (t) => {
   const mesh = await target({ large: true });
+  t.after(() => mesh.close());
   const chromium = await browser();
-  const { page, complaints, close } = await opened(chromium);
+  t.after(() => chromium.close());
+  const { page, complaints } = await opened(chromium);
   const begun = Date.now();
   await page.goto(`${mesh.url}#/mesh?w=5m`);
   await settled(page);
@@ -25,15 +27,14 @@ test('frames a second while zooming', async (t) => {
   t.diagnostic(`${rate.toFixed(0)} frames a second over ${((frames.at(-1) - frames[0]) / 1000).toFixed(1)} s; slowest twentieth ${gaps[Math.floor(gaps.length * 0.95)].toFixed(0)} ms`);
   assert.ok(frames.length > 10);
   assert.deepEqual(complaints, []);
-  await close();
-  await chromium.close();
-  mesh.close();
 });
 
-test('a live refresh moves nothing', async () => {
+test('a live refresh moves nothing', async (t) => {
   const mesh = await target();
+  t.after(() => mesh.close());
   const chromium = await browser();
-  const { page, close } = await opened(chromium);
+  t.after(() => chromium.close());
+  const { page } = await opened(chromium);
   await page.goto(`${mesh.url}#/mesh?w=5m`);
   await settled(page);
   // The centre of the field that is drawn, from its pixels: names and colours may change, places not.
@@ -50,7 +51,4 @@ test('a live refresh moves nothing', async () => {
   await answers;
   await settled(page);
   assert.equal(await places(), before);
-  await close();
-  await chromium.close();
-  mesh.close();
 });

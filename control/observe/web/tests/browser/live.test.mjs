@@ -11,8 +11,10 @@ const skip = process.env.AMBIT_URL && !process.env.AMBIT_REFUSE ? 'AMBIT_REFUSE 
 
 test('a refusal shows within 2 s with its identity and policy', { skip }, async (t) => {
   const mesh = await target();
+  t.after(() => mesh.close());
   const chromium = await browser();
-  const { page, complaints, close } = await opened(chromium);
+  t.after(() => chromium.close());
+  const { page, complaints } = await opened(chromium);
   await page.goto(`${mesh.url}#/policies?w=5m`);
   await settled(page);
   await page.waitForFunction(() => document.querySelector('.status p')?.innerText.startsWith('Live'));
@@ -32,9 +34,6 @@ test('a refusal shows within 2 s with its identity and policy', { skip }, async 
   assert.ok(took <= 2000, `${took} ms`);
   assert.deepEqual(complaints, []);
   await asked;
-  await close();
-  await chromium.close();
-  mesh.close();
 });
 
 /** Makes one; what must be seen of it. */

@@ -63,7 +63,7 @@ function Body({ data, refusals, chosen, events }: {
       <div class="split">
         <Tiles label="Decisions">
           <Tile label="Allowed" value={count(allowed)} note="by a policy" />
-          <Tile label="Refused" value={count(refused)} note={`${percent(refused / Math.max(1, allowed + refused))} of decisions`} {...(refused ? { tone: 'warning' as const } : {})} />
+          <Tile label="Refused" value={count(refused)} note={`${percent(refused / Math.max(1, allowed + refused))} of all`} {...(refused ? { tone: 'warning' as const } : {})} />
           <Tile label="Policies" value={count(wanted.length)} note={plural(wanted.filter((row) => row.dryRun).length, 'dry run')} />
         </Tiles>
         <div class="charts"><Decisions of={wanted} grid={grid} events={shown} /></div>

@@ -41,5 +41,5 @@ const columns: Column<PolicyRow>[] = [
   { id: 'scope', head: 'Scope', value: (row) => row.scope, cell: (row) => <Name text={row.scope || '–'} /> },
   { id: 'allowed', head: 'Allowed', numeric: true, value: (row) => row.allowed, cell: (row) => <span class="num">{count(row.allowed)}</span> },
   { id: 'refused', head: 'Refused', numeric: true, value: (row) => row.refused, cell: (row) => <span class="num">{count(row.refused)}</span> },
-  { id: 'trend', head: 'Refusals over the window', cell: (row) => (row.refused > 0 ? <Spark values={row.points.map((point) => point.refused)} tone="warning" /> : <span class="none">–</span>), wide: true },
+  { id: 'trend', head: 'Refusals over the window', cell: (row) => (row.refused > 0 ? <Spark values={row.points.slice(0, -1).map((point) => point.refused)} tone="warning" /> : <span class="none">–</span>), wide: true },
 ];

@@ -27,7 +27,7 @@ export function serve({ port = 0, to, large, hostile, failing, node } = {}) {
   });
   return new Promise((ready) => server.listen(port, '127.0.0.1', () => ready({
     server,
-    url: `http://127.0.0.1:${server.address().port}/`,
+    url: `http://127.0.0.1:${server.address().port}/ui/`,
     /** Makes up a refusal, and tells it live. */
     refuse() {
       const incident = mesh.incident(mesh.deniable.find((edge) => edge.failure === 'DENY'));
@@ -38,7 +38,9 @@ export function serve({ port = 0, to, large, hostile, failing, node } = {}) {
 }
 
 async function file(path, answer) {
-  const name = path === '/' ? 'index.html' : path.slice(1);
+  // As Ambit has it: the pages are below /ui/.
+  if (!path.startsWith('/ui/')) return answer.writeHead(302, { location: '/ui/' }).end();
+  const name = path.slice('/ui/'.length) || 'index.html';
   if (!/^[a-z]+\.[a-z]+$/.test(name)) return answer.writeHead(404).end();
   try {
     const bytes = await readFile(join(home, `${name}.gz`));

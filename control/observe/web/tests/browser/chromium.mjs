@@ -23,7 +23,7 @@ export async function target(options = {}) {
 /** Names of what the server knows: for pages of one node and one workload. */
 export async function names(url) {
   const to = Date.now();
-  const ask = async (path) => (await fetch(`${url}api/v1/${path}?from=${to - 3_600_000}&to=${to}`)).json();
+  const ask = async (path) => (await fetch(`${new URL('/api/v1/', url)}${path}?from=${to - 3_600_000}&to=${to}`)).json();
   const [{ nodes = [] }, { workloads = [] }] = await Promise.all([ask('nodes'), ask('workloads')]);
   const busiest = [...workloads].sort((a, b) => (b.inbound?.opened ?? 0) - (a.inbound?.opened ?? 0))[0];
   return {

@@ -19,7 +19,7 @@ test('a refusal shows within 2 s with its identity and policy', { skip }, async 
   await settled(page);
   await page.waitForFunction(() => document.querySelector('.status p')?.innerText.startsWith('Live'));
   // The clock of the server: the page may be looked at from another machine.
-  const begun = (await (await fetch(`${mesh.url}api/v1/about`)).json()).nowMs;
+  const begun = (await (await fetch(`${new URL('/api/v1/', mesh.url)}about`)).json()).nowMs;
   const skew = begun - Date.now();
   const asked = refuse(mesh);
   const [identity, policy] = mesh.real ? [process.env.AMBIT_REFUSED_IDENTITY, process.env.AMBIT_REFUSED_POLICY] : await asked;

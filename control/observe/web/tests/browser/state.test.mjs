@@ -84,13 +84,13 @@ test('the graph keeps what is chosen and where one looks', async () => {
 
 test('a window in the past shows the numbers that the API has for it', async () => {
   const { from, to } = past();
-  const { workloads } = await (await fetch(`${mesh.url}api/v1/workloads?from=${from}&to=${to}`)).json();
+  const { workloads } = await (await fetch(`${new URL('/api/v1/', mesh.url)}workloads?from=${from}&to=${to}`)).json();
   const { page, close } = await opened(chromium);
   await page.goto(`${mesh.url}#/workloads?from=${from}&to=${to}`);
   await settled(page);
   const rows = await page.locator('tbody tr[data-row]').count();
   assert.equal(rows, Math.min(100, workloads.length));
-  const { policies } = await (await fetch(`${mesh.url}api/v1/policies?from=${from}&to=${to}&step=10000`)).json();
+  const { policies } = await (await fetch(`${new URL('/api/v1/', mesh.url)}policies?from=${from}&to=${to}&step=10000`)).json();
   await page.goto(`${mesh.url}#/policies?from=${from}&to=${to}`);
   await settled(page);
   for (const { name, allowed = 0, refused = 0 } of policies) {

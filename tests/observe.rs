@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use testbed::manifests::{authorization_policy, from_principals};
-use testbed::mesh::{Pair, PATIENCE};
+use testbed::mesh::{MeshPod, PATIENCE, Pair};
 use testbed::{Testbed, eventually};
 
 const AMBIT: &str = env!("CARGO_BIN_EXE_ambit");
@@ -34,6 +34,16 @@ fn one<'a>(list: &'a Value, field: &str, is: &str) -> Option<&'a Value> {
     list.as_array()?.iter().find(|one| one[field] == is)
 }
 
+/// The workload that a pod of the testbed belongs to: its owner is named so.
+fn owner(pod: &MeshPod) -> String {
+    format!("{}-1", pod.full_name())
+}
+
+/// The vertex of the graph that stands for it.
+fn vertex(pod: &MeshPod) -> String {
+    format!("workload:{}", owner(pod))
+}
+
 testbed::scenario! {
     async fn the_fleet_shows_who_talks_to_whom_and_who_was_refused(
         bed: Testbed
@@ -52,7 +62,7 @@ testbed::scenario! {
 
         let graph = control.api(&format!("mesh?{}", window())).await?;
         let link = graph["edges"].as_array().into_iter().flatten()
-            .find(|e| e["from"] == "workload:shop/web" && e["to"] == "workload:shop/store")
+            .find(|e| e["from"] == vertex(web) && e["to"] == vertex(store))
             .unwrap_or_else(|| panic!("no link: {graph:#}"));
         assert_eq!(link["security"], "mtls", "{link}");
         assert_eq!(link["health"], "ok", "{link}");
@@ -72,7 +82,9 @@ testbed::scenario! {
         }).await?;
         assert_eq!(incident["key"]["failure"], "DENY", "{incident}");
         assert_eq!(incident["key"]["source"]["identity"], web.identity(), "{incident}");
-        assert_eq!(incident["sourcePod"], "web", "{incident}");
+        let name = web.full_name();
+        let name = name.split_once('/').map_or("", |(_, name)| name);
+        assert_eq!(incident["sourcePod"], name, "{incident}");
         assert_eq!(incident["hop"], "destination ztunnel", "{incident}");
         assert_eq!(incident["node"], "node-b", "{incident}");
 
@@ -89,9 +101,9 @@ testbed::scenario! {
         assert!(node["nextExpiryMs"].as_u64() > Some(0), "{node}");
         assert!(node["totals"]["refused"].as_u64() >= Some(1), "{node}");
 
-        let page = control.api(&format!("workloads/shop/store?{}", window())).await?;
+        let page = control.api(&format!("workloads/{}?{}", owner(store), window())).await?;
         assert_eq!(page["workload"]["identity"], store.identity(), "{page:#}");
-        assert_eq!(page["inbound"]["peers"][0]["peer"]["name"], "web", "{page:#}");
+        assert_eq!(page["inbound"]["peers"][0]["peer"]["name"], format!("{name}-1"), "{page:#}");
         assert!(page["inbound"]["heat"]["steps"].as_array().is_some_and(|s| !s.is_empty()));
 
         let certificates = control.api(&format!("certificates?{}", window())).await?;
@@ -100,7 +112,8 @@ testbed::scenario! {
 
         let events = control.api(&format!("events?{}", window())).await?;
         for (kind, subject) in
-            [("enrolled", "Pod shop/store"), ("policy", "AuthorizationPolicy shop/no-web")]
+            [("enrolled", format!("Pod {}", store.full_name())),
+             ("policy", "AuthorizationPolicy shop/no-web".to_owned())]
         {
             let found = events["events"].as_array().into_iter().flatten()
                 .any(|event| event["kind"] == kind && event["subject"] == subject);

@@ -30,17 +30,18 @@ pub async fn run(recorder: Recorder, control: ControlPlane, quit: CancellationTo
             () = quit.cancelled() => return,
             ended = call(&recorder, &control) => ended,
         };
+        let wait = jittered(pause);
         match ended {
             // A control plane of before, or one that does not lead: there may be another soon.
             Err(error) => {
-                debug!(%error, ?pause, "control does not ask for what is remembered here");
-                tokio::select! {
-                    () = quit.cancelled() => return,
-                    () = tokio::time::sleep(jittered(pause)) => {}
-                }
+                debug!(%error, ?wait, "control does not ask for what is remembered here");
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
             Ok(()) => pause = FIRST_PAUSE,
+        }
+        tokio::select! {
+            () = quit.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
         }
     }
 }

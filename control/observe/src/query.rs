@@ -74,7 +74,9 @@ impl Checked {
         }
         let step = match step {
             0 => to - step_of(from, RESOLUTION_MS),
-            step if step < 0 => return Err(wrong("step", "it is milliseconds, at least 0")),
+            step if !(0..=MAX_WINDOW_MS).contains(&step) => {
+                return Err(wrong("step", "it is milliseconds, of 31 days at most"));
+            }
             step => step,
         };
         let step = step.saturating_add(RESOLUTION_MS - 1) / RESOLUTION_MS * RESOLUTION_MS;

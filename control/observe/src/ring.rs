@@ -95,13 +95,13 @@ impl Ring {
         let Some(directory) = &self.settings.directory else { return Ok(()) };
         let mut current = self.current();
         let over = |c: &Current| {
-            c.writer.written() >= SEGMENT_BYTES
+            c.writer.written() >= self.segment_bytes()
                 || !(c.began_ms..c.began_ms + SEGMENT_MS).contains(&at_ms)
         };
         let mut open = match current.take().filter(|current| !over(current)) {
             Some(open) => open,
             None => {
-                self.make_room(directory, SEGMENT_BYTES)?;
+                self.make_room(directory, self.segment_bytes())?;
                 Current { writer: Writer::new(create(directory, at_ms)?)?, began_ms: at_ms }
             }
         };
@@ -139,6 +139,11 @@ impl Ring {
     /// Bytes that it may have.
     pub fn limit(&self) -> u64 {
         self.settings.limit
+    }
+
+    /// How large a file gets: of a small ring a part, so that dropping one is not dropping all.
+    fn segment_bytes(&self) -> u64 {
+        SEGMENT_BYTES.min(self.settings.limit / 4)
     }
 
     /// Removes the oldest files until `more` bytes fit.

@@ -121,9 +121,7 @@ async fn ask(
     loop {
         let message = tokio::select! {
             () = to_proxy.closed() => return,
-            lost = leading.wait_for(|leads| !leads) => match lost {
-                Ok(_) | Err(_) => return,
-            },
+            () = lost(&mut leading) => return,
             question = questions.recv() => match question {
                 Some(question) => question,
                 None => return,
@@ -140,6 +138,13 @@ async fn ask(
             debug!(node = attached.origin().node, "a proxy reads no questions; its call ends");
             return;
         }
+    }
+}
+
+/// Completes when another replica leads; never where there is only this one.
+async fn lost(leading: &mut watch::Receiver<bool>) {
+    if leading.wait_for(|leads| !leads).await.is_err() {
+        std::future::pending().await
     }
 }
 

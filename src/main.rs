@@ -5,19 +5,38 @@
 //! - [`demo`]: a whole mesh on this machine, shown at work
 //! - [`exec`]: a command inside a pod of a running mesh
 //! - [`install`]: Ambit in a Kubernetes cluster
+//! - [`version`], [`status`]: what there is
 //! - [`node`]: one machine of a mesh: agent, ztunnel and waypoints
 //! - [`daemons`]: the programs of a mesh, so that one build is enough
+//! - [`shell`]: completions and the manual
+//!
+//! What they share:
+//!
+//! - [`mesh`]: where a mesh is, and how its processes and objects are reached
+//! - [`terminal`]: tables, formats, colours, progress
+//! - [`failure`]: how a command ends; [`suggest`]: what a wrong name may have meant
 
 mod daemons;
 mod demo;
 mod exec;
+mod failure;
 mod install;
+mod mesh;
 mod node;
+mod shell;
+mod status;
+mod suggest;
+mod terminal;
+mod version;
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use hbone::telemetry::Logging;
+
+use self::failure::{Failure, Outcome};
+use self::terminal::escape;
 
 /// Ambit: mutual TLS, identity and policy for unmodified programs, without sidecars
 #[derive(Debug, Parser)]
@@ -51,6 +70,18 @@ enum Command {
     /// Take Ambit out of a Kubernetes cluster
     Uninstall(install::RemovalOptions),
 
+    /// Say which version this command, the control plane and every proxy have
+    Version(version::Options),
+
+    /// Show which pods take part: by which label, on which node, proven or not
+    Status(status::Options),
+
+    /// Write completions for a shell to stdout
+    Completions(shell::CompletionOptions),
+
+    /// Write the manual to stdout, or its pages to a directory
+    Man(shell::ManOptions),
+
     /// Run this machine's part of a mesh: node agent, ztunnel and waypoints
     ///
     /// What a kubelet and a DaemonSet do on a Kubernetes node. SIGTERM drains and leaves
@@ -73,13 +104,20 @@ enum Command {
     #[command(hide = true)]
     NodeAgent(Box<ztunnel_node::service::AgentOptions>),
 
+    /// Let stdin and stdout be a connection: how pages in other network namespaces are reached
+    #[command(hide = true)]
+    Relay {
+        /// Where to
+        address: SocketAddr,
+    },
+
     /// Run a program of the demo's shop
     #[command(hide = true, subcommand)]
     Shop(shop::Program),
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    match parse().command {
         // These are programs of their own, down to their log and their runtime.
         Command::Ztunnel => ztunnel::main_from_env(),
         Command::Waypoint => report(waypoint::app::run_from_env().map(|()| ExitCode::SUCCESS)),
@@ -88,11 +126,53 @@ fn main() -> ExitCode {
         Command::Install(options) => report(wait(install::run(&options, false))),
         Command::Upgrade(options) => report(wait(install::run(&options, true))),
         Command::Uninstall(options) => report(wait(install::uninstall(&options))),
+        Command::Version(options) => told(version::run(&options)),
+        Command::Status(options) => told(status::run(&options)),
+        Command::Completions(options) => report(shell::completions(&options, command())),
+        Command::Man(options) => report(shell::manual(&options, command())),
+        Command::Relay { address } => {
+            report(mesh::way::relay(address).map(|()| ExitCode::SUCCESS))
+        }
         Command::Node(options) => logged(|logging| node::run(*options, logging)),
         Command::Control(cli) => logged(|logging| daemons::control(*cli, logging)),
         Command::NodeAgent(options) => logged(|logging| daemons::node_agent(*options, logging)),
         Command::Shop(program) => logged(|_| program.run()),
     }
+}
+
+/// The command line; called `kubectl-ambit` it is a plugin of kubectl, and says so.
+fn command() -> clap::Command {
+    let called = std::env::args_os().next().unwrap_or_default();
+    let name = std::path::Path::new(&called).file_name().unwrap_or_default();
+    let is_plugin = name.to_string_lossy().starts_with("kubectl-ambit");
+    let command = Cli::command();
+    if is_plugin { command.bin_name("kubectl ambit").display_name("kubectl ambit") } else { command }
+}
+
+fn parse() -> Cli {
+    let matches = command().get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Runs a command that looks at a mesh: its exit code says how that went.
+fn told(command: impl Future<Output = Result<Outcome, Failure>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(command),
+        Err(error) => Err(anyhow::Error::from(error).into()),
+    };
+    match result {
+        Ok(outcome) => outcome.into(),
+        Err(failure) => {
+            eprintln!("ambit: {}", escape::clean_lines(&failure.to_string()));
+            failure.code()
+        }
+    }
+}
+
+/// Says on stderr what is not as hoped, and goes on.
+fn warn(text: &str) {
+    eprintln!("note: {}", escape::clean_lines(text));
 }
 
 /// Runs a daemon with the log that `RUST_LOG` and `LOG_FORMAT` ask for.
@@ -116,7 +196,7 @@ fn wait(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Resu
 
 fn report(result: anyhow::Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| {
-        eprintln!("ambit: {error:#}");
+        eprintln!("ambit: {}", escape::clean_lines(&format!("{error:#}")));
         ExitCode::FAILURE
     })
 }

@@ -1,8 +1,10 @@
-//! The administrative pages: `/metrics`, `/ready`, `/debug/status`, `/debug/config`; and those
-//! of them that others than this machine may ask for.
+//! The administrative pages: `/metrics`, `/ready`, `/debug/status`, `/debug/config`,
+//! `/debug/mesh`; and those of them that others than this machine may ask for.
+
+mod mesh;
 
 use std::future::ready;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use hbone::serve::{Answer, Asked, MetricsPage, Pages, Reply};
 use http::header::{self, HeaderValue};
@@ -12,7 +14,10 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::engine::Tables;
+use crate::model::world::World;
 use crate::status::Board;
+
+use self::mesh::MeshDump;
 
 /// The pages.
 pub struct AdminPages {
@@ -22,6 +27,8 @@ pub struct AdminPages {
     pub board: Board,
     /// What is served.
     pub tables: Tables,
+    /// What is known.
+    pub world: Arc<RwLock<World>>,
     /// What was asked for at the start.
     pub config: Arc<Config>,
     /// What is remembered, and the pages that show it.
@@ -41,6 +48,9 @@ impl Pages for AdminPages {
         }
         if Website::has(asked.uri.path()) {
             return self.site.answer(asked);
+        }
+        if asked.uri.path() == "/debug/mesh" && asked.method == Method::GET {
+            return self.mesh();
         }
         Box::pin(ready(self.reply(asked)))
     }
@@ -88,6 +98,18 @@ struct Resources {
 }
 
 impl AdminPages {
+    /// Everything at once is large in a large mesh: it is written where that stalls nobody.
+    fn mesh(&self) -> Answer<'_> {
+        let (config, world) = (self.config.clone(), self.world.clone());
+        let tables = self.tables.clone();
+        let written =
+            tokio::task::spawn_blocking(move || json(&MeshDump::of(&config, &world, &tables)));
+        Box::pin(async {
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            written.await.unwrap_or_else(|_| Reply::text(status, "the state cannot be written\n"))
+        })
+    }
+
     fn reply(&self, asked: &Asked) -> Reply {
         if asked.method != Method::GET {
             return Reply::method_not_allowed();

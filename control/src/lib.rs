@@ -50,7 +50,7 @@ pub use config::Config;
 
 use std::future::Future;
 
-use hbone::telemetry::Logging;
+use hbone::telemetry::{Logging, process};
 use prometheus_client::registry::Registry;
 
 /// Runs the command line until `shutdown` ends: what the `control` binary does. `logging` is the
@@ -70,6 +70,7 @@ pub async fn run(
         }
         None => {
             let mut registry = Registry::default();
+            process::register(&mut registry, "control", env!("CARGO_PKG_VERSION"));
             logging.register(&mut registry);
             let running = App::start_with(cli.config, registry).await?;
             shutdown.await;

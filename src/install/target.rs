@@ -1,15 +1,15 @@
 //! The cluster, and how objects come and go there.
 
 use anyhow::Context as _;
+use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::GroupVersionKind;
 use kube::discovery::{self, Scope};
-use kube::{Client, Config};
 use serde_json::Value;
 
 use super::Place;
 use super::bundle;
+use crate::mesh::cluster;
 
 /// The field manager of what is installed.
 const MANAGER: &str = "ambit-install";
@@ -25,19 +25,8 @@ impl Target {
     /// # Errors
     /// If there is no usable way to it, or nobody answers there.
     pub(super) async fn connect(place: &Place) -> anyhow::Result<Self> {
-        let options = KubeConfigOptions { context: place.context.clone(), ..Default::default() };
-        let config = match &place.kubeconfig {
-            Some(path) => {
-                let file = Kubeconfig::read_from(path)
-                    .with_context(|| format!("the kubeconfig {}", path.display()))?;
-                Config::from_custom_kubeconfig(file, &options).await?
-            }
-            None if place.context.is_some() => Config::from_kubeconfig(&options).await?,
-            None => Config::infer().await.context("no kubeconfig; give --kubeconfig")?,
-        };
-        let url = config.cluster_url.to_string();
-        let client = Client::try_from(config)?;
-        client.apiserver_version().await.with_context(|| format!("no answer from {url}"))?;
+        let (kubeconfig, context) = (place.kubeconfig.as_deref(), place.context.as_deref());
+        let client = cluster::connect(kubeconfig, context).await?.client();
         Ok(Self { client })
     }
 

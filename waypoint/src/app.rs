@@ -41,6 +41,7 @@ pub use config::{Config, ConfigError};
 
 mod certificate;
 mod config;
+mod dump;
 mod observed;
 
 /// How often idle connections are looked for.
@@ -110,7 +111,7 @@ impl App {
         let engine = Arc::new(self.engine(certificates.clone(), recorder.clone()));
         let collected = self.remember(&recorder, certificates.clone(), readiness.clone())?;
         logging.register(&mut self.registry);
-        self.pages(readiness, logging, recorder).await?;
+        self.pages(readiness, certificates.clone(), logging, recorder).await?;
         tokio::spawn(discovery.run(self.quit.clone()));
         tokio::spawn(quit_at_signal(self.quit.clone()));
         data.spawn(prune(Arc::clone(&engine)));
@@ -271,13 +272,20 @@ impl App {
     async fn pages(
         &mut self,
         readiness: Readiness,
+        certificate: watch::Receiver<Option<Arc<WorkloadCertificate>>>,
         logging: &Logging,
         recorder: Recorder,
     ) -> anyhow::Result<()> {
         let registry = std::mem::take(&mut self.registry);
+        let (config, state) = (self.config.clone(), Arc::clone(&self.state));
+        let dump = move || {
+            let certificate = certificate.borrow().clone();
+            dump::config_dump(&config, &state.world(), certificate.as_deref())
+        };
         let api = Api::new(Arc::new(recorder), env!("CARGO_PKG_VERSION"), &self.config.cluster);
         let admin = AdminPages::new("waypoint", self.quit.clone())
             .logging(logging.clone())
+            .dump(dump)
             .more(Arc::new(Website::new(api)));
         let pages: [(&str, _, Arc<dyn Pages>); 3] = [
             ("ADMIN_ADDR", self.config.admin, Arc::new(admin)),

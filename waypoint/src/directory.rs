@@ -84,6 +84,16 @@ impl Directory {
         }
     }
 
+    /// Every workload, in no order.
+    pub fn workloads(&self) -> impl Iterator<Item = &Arc<Workload>> {
+        self.workloads.values()
+    }
+
+    /// Every service, in no order.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.services.values()
+    }
+
     /// Whether `address` is known with another waypoint.
     pub fn rebinds(&self, address: &Address) -> bool {
         match address {

@@ -254,6 +254,7 @@ impl Parts {
             metrics: MetricsPage(registry),
             board: self.board.clone(),
             tables: self.tables.clone(),
+            world: self.world.clone(),
             config: config.clone(),
             site: Website::new(Api::new(
                 Arc::new(self.fleet.clone()),

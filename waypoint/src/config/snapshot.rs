@@ -132,6 +132,12 @@ impl Snapshot {
         self.own.policies.iter().chain(of_services.flat_map(|service| &service.policies))
     }
 
+    /// Every policy that is in force here; one with several targets as often.
+    pub fn all_policies(&self) -> impl Iterator<Item = &Arc<Policy>> {
+        let attached = std::iter::once(&self.own).chain(self.services.values());
+        attached.flat_map(|attached| &attached.policies)
+    }
+
     /// What says of tokens to any of `services`, and of those to the Gateway.
     pub fn authentications<'a>(
         &'a self,

@@ -18,16 +18,19 @@
 
 mod daemons;
 mod demo;
+mod enroll;
 mod exec;
 mod failure;
 mod install;
 mod mesh;
 mod node;
+mod proxy;
 mod shell;
 mod status;
 mod suggest;
 mod terminal;
 mod version;
+mod waypoints;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -76,6 +79,26 @@ enum Command {
     /// Show which pods take part: by which label, on which node, proven or not
     Status(status::Options),
 
+    /// Bring a namespace or a pod into the mesh by its label, and wait until that is proven
+    #[command(visible_alias = "enrol")]
+    Enroll(enroll::Options),
+
+    /// Take a namespace or a pod out of the mesh
+    #[command(visible_alias = "unenrol")]
+    Unenroll(enroll::Options),
+
+    /// Bring, list, show or delete waypoints
+    ///
+    /// Without a command it is the program of that name, as nodes start it.
+    Waypoint {
+        #[command(subcommand)]
+        command: Option<waypoints::Command>,
+    },
+
+    /// Look into one ztunnel or waypoint
+    #[command(subcommand)]
+    Proxy(proxy::Command),
+
     /// Write completions for a shell to stdout
     Completions(shell::CompletionOptions),
 
@@ -96,9 +119,6 @@ enum Command {
     #[command(hide = true)]
     Ztunnel,
 
-    /// Run a waypoint; its settings are environment variables
-    #[command(hide = true)]
-    Waypoint,
 
     /// Run the node agent
     #[command(hide = true)]
@@ -120,12 +140,16 @@ fn main() -> ExitCode {
     match parse().command {
         // These are programs of their own, down to their log and their runtime.
         Command::Ztunnel => ztunnel::main_from_env(),
-        Command::Waypoint => report(waypoint::app::run_from_env().map(|()| ExitCode::SUCCESS)),
         Command::Demo(options) => report(demo::run(&options)),
         Command::Exec(options) => report(exec::run(&options)),
         Command::Install(options) => report(wait(install::run(&options, false))),
         Command::Upgrade(options) => report(wait(install::run(&options, true))),
         Command::Uninstall(options) => report(wait(install::uninstall(&options))),
+        Command::Waypoint { command: None } => waypoint_or_help(),
+        Command::Waypoint { command: Some(command) } => told(waypoints::run(&command)),
+        Command::Enroll(options) => told(enroll::enroll(&options)),
+        Command::Unenroll(options) => told(enroll::unenroll(&options)),
+        Command::Proxy(command) => told(proxy::run(&command)),
         Command::Version(options) => told(version::run(&options)),
         Command::Status(options) => told(status::run(&options)),
         Command::Completions(options) => report(shell::completions(&options, command())),
@@ -152,6 +176,19 @@ fn command() -> clap::Command {
 fn parse() -> Cli {
     let matches = command().get_matches();
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// A waypoint, which every node tells for which Gateway it is; whoever does not wants help.
+fn waypoint_or_help() -> ExitCode {
+    if std::env::var_os("GATEWAY_NAME").is_some() {
+        return report(waypoint::app::run_from_env().map(|()| ExitCode::SUCCESS));
+    }
+    let mut command = command();
+    command.build();
+    if let Some(own) = command.find_subcommand_mut("waypoint") {
+        eprint!("{}", own.render_help());
+    }
+    ExitCode::from(2)
 }
 
 /// Runs a command that looks at a mesh: its exit code says how that went.

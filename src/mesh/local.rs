@@ -117,7 +117,10 @@ impl Process {
             return Some(given.into());
         }
         let place = if given.starts_with('/') { "root" } else { "cwd/" };
-        Some(format!("/proc/{}/{place}{given}", self.pid).into())
+        let path = PathBuf::from(format!("/proc/{}/{place}{given}", self.pid));
+        // A demo's directory is a link to one that a person knows.
+        let known = fs::read_link(&path).ok().filter(|known| known.is_absolute() && known.is_dir());
+        Some(known.unwrap_or(path))
     }
 
     fn text(&self, name: &str) -> String {
@@ -158,8 +161,9 @@ fn kind(words: &[String]) -> Option<Kind> {
     };
     match name {
         "control" if next.is_none_or(|word| word != "token") => Some(Kind::Control),
-        "ztunnel" => Some(Kind::Ztunnel),
-        "waypoint" => Some(Kind::Waypoint),
+        // With a word behind it, it is what a person types.
+        "ztunnel" if next.is_none() => Some(Kind::Ztunnel),
+        "waypoint" if next.is_none() => Some(Kind::Waypoint),
         _ => None,
     }
 }
@@ -191,6 +195,7 @@ mod tests {
             ("ambit control --state /s", Some(Kind::Control)),
             ("ambit control token node-a", None),
             ("ambit node", None),
+            ("ambit waypoint list", None),
             ("ambit proxy log ztunnel", None),
             ("vim ztunnel", None),
         ] {

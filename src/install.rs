@@ -9,12 +9,12 @@
 
 mod bundle;
 mod diff;
-mod preflight;
+pub(crate) mod preflight;
 mod progress;
 mod removal;
 mod target;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ use clap::Args;
 
 use self::bundle::Bundle;
 use self::target::Target;
+use crate::mesh::cluster;
 
 /// Which cluster.
 #[derive(Clone, Debug, Args)]
@@ -77,6 +78,21 @@ pub(crate) struct RemovalOptions {
     /// Remove the definitions of policies too, and with them every policy
     #[arg(long)]
     definitions: bool,
+}
+
+/// Whether a cluster can take Ambit, and how the cluster is called. Changes nothing.
+///
+/// # Errors
+/// If it cannot be looked at.
+pub(crate) async fn preflight(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> anyhow::Result<(String, preflight::Found)> {
+    let cluster = cluster::connect(kubeconfig, context).await?;
+    let name = cluster.name().to_owned();
+    let bundle = Bundle::read(bundle::IMAGES, env!("CARGO_PKG_VERSION"), true)?;
+    let found = preflight::look(&Target::of(&cluster), &bundle).await?;
+    Ok((name, found))
 }
 
 /// Installs; `upgrade` wants that it is there already.

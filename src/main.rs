@@ -16,6 +16,7 @@
 //! - [`terminal`]: tables, formats, colours, progress
 //! - [`failure`]: how a command ends; [`suggest`]: what a wrong name may have meant
 
+mod check;
 mod daemons;
 mod demo;
 mod enroll;
@@ -99,6 +100,11 @@ enum Command {
     #[command(subcommand)]
     Proxy(proxy::Command),
 
+    /// Find what is wrong, and say how to put it right
+    ///
+    /// Ends with 3 if it found an error; docs/cli.md lists what it can find.
+    Check(check::Options),
+
     /// Write completions for a shell to stdout
     Completions(shell::CompletionOptions),
 
@@ -150,6 +156,7 @@ fn main() -> ExitCode {
         Command::Enroll(options) => told(enroll::enroll(&options)),
         Command::Unenroll(options) => told(enroll::unenroll(&options)),
         Command::Proxy(command) => told(proxy::run(&command)),
+        Command::Check(options) => told(check::run(&options)),
         Command::Version(options) => told(version::run(&options)),
         Command::Status(options) => told(status::run(&options)),
         Command::Completions(options) => report(shell::completions(&options, command())),

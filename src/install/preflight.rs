@@ -18,13 +18,13 @@ const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
 
 /// What was found.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// Why nothing can be installed, each with what would be right.
-    pub(super) obstacles: Vec<String>,
+    pub(crate) obstacles: Vec<String>,
     /// What a user may want to know.
-    pub(super) warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// Ambit is there already.
-    pub(super) installed: bool,
+    pub(crate) installed: bool,
 }
 
 /// Looks at the cluster.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Place;
 use super::bundle;
-use crate::mesh::cluster;
+use crate::mesh::cluster::{self, Cluster};
 
 /// The field manager of what is installed.
 const MANAGER: &str = "ambit-install";
@@ -26,8 +26,12 @@ impl Target {
     /// If there is no usable way to it, or nobody answers there.
     pub(super) async fn connect(place: &Place) -> anyhow::Result<Self> {
         let (kubeconfig, context) = (place.kubeconfig.as_deref(), place.context.as_deref());
-        let client = cluster::connect(kubeconfig, context).await?.client();
-        Ok(Self { client })
+        Ok(Self::of(&cluster::connect(kubeconfig, context).await?))
+    }
+
+    /// A cluster that was reached already.
+    pub(super) fn of(cluster: &Cluster) -> Self {
+        Self { client: cluster.client() }
     }
 
     /// The client.

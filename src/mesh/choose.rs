@@ -1,7 +1,7 @@
 //! Which mesh is meant: by option, or the one that there is.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -54,6 +54,15 @@ pub(crate) struct Where {
     /// All namespaces
     #[arg(short = 'A', long, global = true)]
     all_namespaces: bool,
+}
+
+/// Options that name a cluster.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Given<'a> {
+    /// The kubeconfig.
+    pub(crate) kubeconfig: Option<&'a Path>,
+    /// Its context.
+    pub(crate) context: Option<&'a str>,
 }
 
 /// Which namespaces are meant.
@@ -132,9 +141,9 @@ impl Where {
         self.directory.as_ref()
     }
 
-    /// Whether a cluster was asked for.
-    pub(crate) fn wants_cluster(&self) -> bool {
-        self.context.is_some() || self.kubeconfig.is_some()
+    /// Which cluster was asked for.
+    pub(crate) fn cluster(&self) -> Given<'_> {
+        Given { kubeconfig: self.kubeconfig.as_deref(), context: self.context.as_deref() }
     }
 
     fn run(&self) -> Result<Place, Failure> {

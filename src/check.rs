@@ -176,13 +176,8 @@ impl Listing for Findings {
         ];
         let mut table = Table::new(&columns, format!("nothing is wrong in {}", clean(&self.mesh)));
         for one in &self.findings {
-            let style = match one.severity {
-                Severity::Error => Style::Bad,
-                Severity::Warning => Style::Warning,
-                Severity::Info => Style::Dim,
-            };
             table.row([
-                Cell::styled(one.severity.name(), style),
+                Cell::styled(one.severity.name(), one.severity.style()),
                 one.id.into(),
                 one.object.as_str().into(),
                 one.problem.as_str().into(),
@@ -190,6 +185,25 @@ impl Listing for Findings {
             ]);
         }
         table
+    }
+
+    /// Sentences are long: each finding has lines of its own. `-o wide` has one line for each.
+    fn plain(&self, colour: bool) -> String {
+        if self.findings.is_empty() {
+            return self.table().render(false, colour);
+        }
+        let mut text = String::new();
+        for one in &self.findings {
+            text += &format!(
+                "{} {} {}\n    {}\n    fix: {}\n",
+                one.severity.style().paint(one.severity.name(), colour),
+                Style::Heading.paint(one.id, colour),
+                clean(&one.object),
+                clean(&one.problem),
+                clean(&one.fix)
+            );
+        }
+        text
     }
 
     fn footer(&self) -> String {

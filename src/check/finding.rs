@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::terminal::Style;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -21,6 +23,15 @@ impl Severity {
             Self::Error => "error",
             Self::Warning => "warning",
             Self::Info => "info",
+        }
+    }
+
+    /// How it looks.
+    pub(super) fn style(self) -> Style {
+        match self {
+            Self::Error => Style::Bad,
+            Self::Warning => Style::Warning,
+            Self::Info => Style::Dim,
         }
     }
 }

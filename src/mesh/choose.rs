@@ -23,7 +23,7 @@ use crate::terminal::progress;
 #[command(next_help_heading = "Which mesh")]
 pub(crate) struct Where {
     /// How to reach a cluster; without it, as kubectl does
-    #[arg(long, env = "KUBECONFIG", value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true)]
     kubeconfig: Option<PathBuf>,
 
     /// Context of the kubeconfig
@@ -109,13 +109,14 @@ impl Where {
         if self.directory.is_some() || self.control.is_some() {
             return Ok(Mesh::new(self.directory(), namespaces(only)));
         }
-        if self.context.is_none() && self.kubeconfig.is_none() {
+        let by_variable = std::env::var_os("KUBECONFIG").is_some_and(|files| !files.is_empty());
+        if self.context.is_none() && self.kubeconfig.is_none() && !by_variable {
             let running: Vec<String> = runs().into_iter().map(|run| run.name).collect();
             if !running.is_empty() {
                 return Ok(Mesh::new(self.run()?, namespaces(only)));
             }
             let here = local::beside("self");
-            if here.members.iter().any(|member| member.kind == Kind::Control) {
+            if !here.members.is_empty() {
                 let name = "the mesh of this machine".to_owned();
                 let place =
                     Place::Local { name, members: here.members, manifests: here.manifests };
@@ -125,7 +126,7 @@ impl Where {
                 && std::env::var_os("KUBERNETES_SERVICE_HOST").is_none()
             {
                 return Err(failed!(
-                    "no mesh found: no running demo, no control plane on this machine, no \
+                    "no mesh found: no running demo, no process of a mesh on this machine, no \
                      kubeconfig; start one with `ambit demo`, or give --run, --kubeconfig, \
                      --directory or --admin"
                 ));

@@ -36,6 +36,11 @@ pub(crate) trait Listing: Serialize {
     /// The table; it has the columns of `-o wide` too.
     fn table(&self) -> Table;
 
+    /// What `-o table` shows: the table, unless something else is read more easily.
+    fn plain(&self, colour: bool) -> String {
+        self.table().render(false, colour)
+    }
+
     /// What is said below the table, whole lines.
     fn footer(&self) -> String {
         String::new()
@@ -79,7 +84,7 @@ pub(crate) fn write_out(text: &str) -> anyhow::Result<()> {
 /// If a value cannot be written in that format.
 pub(crate) fn text(listing: &impl Listing, format: Format, colour: bool) -> anyhow::Result<String> {
     Ok(match format {
-        Format::Table => listing.table().render(false, colour) + &listing.footer(),
+        Format::Table => listing.plain(colour) + &listing.footer(),
         Format::Wide => listing.table().render(true, colour) + &listing.footer(),
         Format::Json => json(listing)? + "\n",
         Format::Yaml => yaml(listing)?,

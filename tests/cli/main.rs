@@ -1,0 +1,13 @@
+//! The `ambit` command as a person runs it, against real meshes.
+//!
+//! - [`said`]: a run of the command, and what it said
+//! - [`find`]: which mesh is meant; names, formats, exit codes
+//! - [`enroll`], [`proxy`], [`waypoint`]: what it does and shows
+//! - [`check`]: faults that are provoked, each with its advice
+
+mod check;
+mod enroll;
+mod find;
+mod proxy;
+mod said;
+mod waypoint;

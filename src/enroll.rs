@@ -58,14 +58,22 @@ impl Target {
     fn check(&self, objects: &Objects) -> Result<(), Failure> {
         let Self { namespace, pod } = self;
         if !objects.all.iter().any(|object| {
-            object.namespace() == namespace || (object.kind() == "Namespace" && object.name() == namespace)
+            object.namespace() == namespace
+                || (object.kind() == "Namespace" && object.name() == namespace)
         }) {
-            let known: Vec<&str> = objects
-                .all
-                .iter()
-                .map(|object| if object.kind() == "Namespace" { object.name() } else { object.namespace() })
-                .filter(|name| !name.is_empty())
-                .collect();
+            let known: Vec<&str> =
+                objects
+                    .all
+                    .iter()
+                    .map(|object| {
+                        if object.kind() == "Namespace" {
+                            object.name()
+                        } else {
+                            object.namespace()
+                        }
+                    })
+                    .filter(|name| !name.is_empty())
+                    .collect();
             return Err(Failure::unknown("namespace", namespace, known));
         }
         let Some(pod) = pod else { return Ok(()) };
@@ -125,13 +133,20 @@ async fn set(
     let said = change::label(mesh, objects, (kind, namespace, name), DATAPLANE_MODE, value).await?;
     println!("{}", clean(&said));
     if target.pod.is_some() && mesh.cluster().is_some() {
-        crate::warn("a label of a pod is gone with the pod; write it into the pod template to keep it");
+        crate::warn(
+            "a label of a pod is gone with the pod; write it into the pod template to keep it",
+        );
     }
     Ok(())
 }
 
 /// Waits until the pods are as their labels say.
-async fn wait(mesh: &Mesh, target: &Target, seconds: u64, enrolled: bool) -> Result<Outcome, Failure> {
+async fn wait(
+    mesh: &Mesh,
+    target: &Target,
+    seconds: u64,
+    enrolled: bool,
+) -> Result<Outcome, Failure> {
     if seconds == 0 {
         return Ok(Outcome::Fine);
     }
@@ -222,9 +237,19 @@ mod tests {
         };
         for (case, pod, enrolled, want) in [
             ("so it is", pod("namespace", true, "enrolled", Proof::Proven), true, None),
-            ("not read yet", pod("", false, "not enrolled", Proof::Nothing), true, Some("has not read")),
+            (
+                "not read yet",
+                pod("", false, "not enrolled", Proof::Nothing),
+                true,
+                Some("has not read"),
+            ),
             ("its own label", pod("pod", false, "not enrolled", Proof::Nothing), true, None),
-            ("unproven", pod("namespace", true, "enrolled", Proof::Unproven("no cert".into())), true, Some("no cert")),
+            (
+                "unproven",
+                pod("namespace", true, "enrolled", Proof::Unproven("no cert".into())),
+                true,
+                Some("no cert"),
+            ),
             ("captured", pod("", false, "enrolled", Proof::Nothing), false, Some("still captured")),
             ("out", pod("", false, "not enrolled", Proof::Nothing), false, None),
         ] {

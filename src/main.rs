@@ -5,7 +5,10 @@
 //! - [`demo`]: a whole mesh on this machine, shown at work
 //! - [`exec`]: a command inside a pod of a running mesh
 //! - [`install`]: Ambit in a Kubernetes cluster
-//! - [`version`], [`status`]: what there is
+//! - [`version`], [`status`], [`check`]: what there is, and what is wrong with it
+//! - [`enroll`], [`waypoints`]: what changes it
+//! - [`proxy`]: into one process
+//! - [`edges`], [`audit`], [`tap`], [`top`], [`dashboard`]: its traffic
 //! - [`node`]: one machine of a mesh: agent, ztunnel and waypoints
 //! - [`daemons`]: the programs of a mesh, so that one build is enough
 //! - [`shell`]: completions and the manual
@@ -13,12 +16,16 @@
 //! What they share:
 //!
 //! - [`mesh`]: where a mesh is, and how its processes and objects are reached
+//! - [`remembered`]: what proxies remember, asked of control or of each
 //! - [`terminal`]: tables, formats, colours, progress
 //! - [`failure`]: how a command ends; [`suggest`]: what a wrong name may have meant
 
+mod audit;
 mod check;
 mod daemons;
+mod dashboard;
 mod demo;
+mod edges;
 mod enroll;
 mod exec;
 mod failure;
@@ -26,10 +33,13 @@ mod install;
 mod mesh;
 mod node;
 mod proxy;
+mod remembered;
 mod shell;
 mod status;
 mod suggest;
+mod tap;
 mod terminal;
+mod top;
 mod version;
 mod waypoints;
 
@@ -105,6 +115,21 @@ enum Command {
     /// Ends with 3 if it found an error; docs/cli.md lists what it can find.
     Check(check::Options),
 
+    /// Show who talks to whom, by mutual TLS or not, and since when
+    Edges(edges::Options),
+
+    /// Show what was refused or failed, and what each policy decided
+    Audit(audit::Options),
+
+    /// Show connections, refusals and changes as they happen
+    Tap(tap::Options),
+
+    /// Show nodes, namespaces, workloads and connections, live
+    Top(top::Options),
+
+    /// Open the pages of the mesh, or of one node, in a browser
+    Dashboard(dashboard::Options),
+
     /// Write completions for a shell to stdout
     Completions(shell::CompletionOptions),
 
@@ -124,7 +149,6 @@ enum Command {
     /// Run the node proxy; its settings are environment variables
     #[command(hide = true)]
     Ztunnel,
-
 
     /// Run the node agent
     #[command(hide = true)]
@@ -157,13 +181,16 @@ fn main() -> ExitCode {
         Command::Unenroll(options) => told(enroll::unenroll(&options)),
         Command::Proxy(command) => told(proxy::run(&command)),
         Command::Check(options) => told(check::run(&options)),
+        Command::Edges(options) => told(edges::run(&options)),
+        Command::Audit(options) => told(audit::run(&options)),
+        Command::Tap(options) => told(tap::run(&options)),
+        Command::Top(options) => told(top::run(&options)),
+        Command::Dashboard(options) => told(dashboard::run(&options)),
         Command::Version(options) => told(version::run(&options)),
         Command::Status(options) => told(status::run(&options)),
         Command::Completions(options) => report(shell::completions(&options, command())),
         Command::Man(options) => report(shell::manual(&options, command())),
-        Command::Relay { address } => {
-            report(mesh::way::relay(address).map(|()| ExitCode::SUCCESS))
-        }
+        Command::Relay { address } => report(mesh::way::relay(address).map(|()| ExitCode::SUCCESS)),
         Command::Node(options) => logged(|logging| node::run(*options, logging)),
         Command::Control(cli) => logged(|logging| daemons::control(*cli, logging)),
         Command::NodeAgent(options) => logged(|logging| daemons::node_agent(*options, logging)),
@@ -177,7 +204,11 @@ fn command() -> clap::Command {
     let name = std::path::Path::new(&called).file_name().unwrap_or_default();
     let is_plugin = name.to_string_lossy().starts_with("kubectl-ambit");
     let command = Cli::command();
-    if is_plugin { command.bin_name("kubectl ambit").display_name("kubectl ambit") } else { command }
+    if is_plugin {
+        command.bin_name("kubectl ambit").display_name("kubectl ambit")
+    } else {
+        command
+    }
 }
 
 fn parse() -> Cli {

@@ -129,9 +129,9 @@ impl Mesh {
             Place::Local { manifests: Some(directory), .. } => {
                 Ok(manifests::read(directory).context("the manifests")?)
             }
-            Place::Local { name, .. } => Err(failed!(
-                "{name} says not where its manifests are; give --directory DIR"
-            )),
+            Place::Local { name, .. } => {
+                Err(failed!("{name} says not where its manifests are; give --directory DIR"))
+            }
             Place::One(member) => Err(failed!(
                 "{} has no objects to look at; give --kubeconfig, --run or --directory",
                 member.title()
@@ -187,14 +187,4 @@ pub(crate) async fn ask_all<T>(
         (member, answer)
     });
     progress::counted("asking the proxies", &count, asked.buffered(AT_ONCE).collect()).await
-}
-
-/// Tells of processes that did not answer, on stderr, and whether there were any.
-pub(crate) fn silent<T>(answers: &[(Member, anyhow::Result<T>)]) -> bool {
-    let mut any = false;
-    for error in answers.iter().filter_map(|(_, answer)| answer.as_ref().err()) {
-        crate::warn(&format!("{error:#}"));
-        any = true;
-    }
-    any
 }

@@ -28,7 +28,10 @@ pub(crate) struct ManOptions {
 ///
 /// # Errors
 /// If stdout takes nothing.
-pub(crate) fn completions(options: &CompletionOptions, command: Command) -> anyhow::Result<ExitCode> {
+pub(crate) fn completions(
+    options: &CompletionOptions,
+    command: Command,
+) -> anyhow::Result<ExitCode> {
     let mut command = without_hidden(command);
     let name = command.get_bin_name().unwrap_or("ambit").replace(' ', "-");
     let mut text = Vec::new();

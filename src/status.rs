@@ -215,9 +215,10 @@ fn proof(pod: &Pod, proxies: &BTreeMap<String, ProxyDump>) -> (Proof, String) {
         };
         return (Proof::Unknown(why), String::new());
     };
-    let workload = proxy.workloads.iter().find(|workload| {
-        workload.namespace == pod.namespace && workload.name == pod.name
-    });
+    let workload = proxy
+        .workloads
+        .iter()
+        .find(|workload| workload.namespace == pod.namespace && workload.name == pod.name);
     let identity = workload.map(mesh::dump::Workload::identity).unwrap_or_default();
     let unproven = |why: &str| Proof::Unproven(why.to_owned());
     let proof = match proxy.workload_state.get(&pod.uid) {

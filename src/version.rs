@@ -116,11 +116,19 @@ impl Listing for Versions {
         for process in self.processes.iter().filter(|process| !process.error.is_empty()) {
             text += &format!("unknown: {}\n", clean(&process.error));
         }
-        let versions: BTreeSet<&str> =
-            self.processes.iter().map(|one| one.version.as_str()).filter(|v| !v.is_empty()).collect();
+        let versions: BTreeSet<&str> = self
+            .processes
+            .iter()
+            .map(|one| one.version.as_str())
+            .filter(|v| !v.is_empty())
+            .collect();
         if self.skew {
             let all: Vec<_> = versions.into_iter().map(clean).collect();
-            text += &format!("skew: the mesh runs {}, this command is {}\n", all.join(" and "), self.client);
+            text += &format!(
+                "skew: the mesh runs {}, this command is {}\n",
+                all.join(" and "),
+                self.client
+            );
         } else if !versions.is_empty() {
             text += "no skew: all are of one version\n";
         }

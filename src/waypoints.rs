@@ -171,7 +171,10 @@ async fn apply(options: &ApplyOptions) -> Result<Outcome, Failure> {
         let said = change::label(&mesh, &objects, object, USE, Some(&options.name)).await?;
         println!("{}", clean(&said));
     } else {
-        println!("next: ambit waypoint apply --enroll-namespace, or label a service {USE}={}", options.name);
+        println!(
+            "next: ambit waypoint apply --enroll-namespace, or label a service {USE}={}",
+            options.name
+        );
     }
     Ok(Outcome::Fine)
 }
@@ -265,9 +268,9 @@ pub(crate) struct Row {
 /// Whether a Gateway is a waypoint, by its class.
 pub(crate) fn is_waypoint(gateway: &Object, objects: &Objects) -> bool {
     let class = gateway.value["spec"]["gatewayClassName"].as_str().unwrap_or_default();
-    let controller = objects.find("GatewayClass", "", class).map(|class| {
-        class.value["spec"]["controllerName"].as_str().unwrap_or_default().to_owned()
-    });
+    let controller = objects
+        .find("GatewayClass", "", class)
+        .map(|class| class.value["spec"]["controllerName"].as_str().unwrap_or_default().to_owned());
     class == WAYPOINT_CLASS || controller.as_deref() == Some(hbone::brand::WAYPOINT_CONTROLLER)
 }
 
@@ -305,8 +308,11 @@ impl Waypoints {
             row.name == short && namespace.is_none_or(|namespace| row.namespace == namespace)
         });
         let Some(first) = fitting.next() else {
-            let keys: Vec<String> =
-                self.waypoints.iter().map(|row| format!("{}/{}", row.namespace, row.name)).collect();
+            let keys: Vec<String> = self
+                .waypoints
+                .iter()
+                .map(|row| format!("{}/{}", row.namespace, row.name))
+                .collect();
             return Err(Failure::unknown("waypoint", name, keys.iter().map(String::as_str)));
         };
         if fitting.next().is_some() {
@@ -403,7 +409,10 @@ impl Listing for Details {
 
     fn footer(&self) -> String {
         match self.0.users.as_slice() {
-            [] => format!("\nnobody uses it; label a namespace or service {USE}={}\n", clean(&self.0.name)),
+            [] => format!(
+                "\nnobody uses it; label a namespace or service {USE}={}\n",
+                clean(&self.0.name)
+            ),
             users => format!("\nused by {}\n", clean(&users.join(", "))),
         }
     }

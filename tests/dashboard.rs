@@ -33,7 +33,11 @@ async fn look(bed: &Testbed, url: &str, variables: &[(&str, String)]) -> anyhow:
 /// Talks and is refused, again and again.
 fn traffic(pair: &Pair, refused: &testbed::mesh::MeshPod) -> anyhow::Result<Vec<Process>> {
     let to = pair.store.at4(7);
-    let talk = format!("while :; do echo hello | timeout 2 bash -c 'exec 3<>/dev/tcp/{}/{}; cat >&3; head -c 5 <&3'; sleep 0.3; done", to.ip(), to.port());
+    let talk = format!(
+        "while :; do echo hello | timeout 2 bash -c 'exec 3<>/dev/tcp/{}/{}; cat >&3; head -c 5 <&3'; sleep 0.3; done",
+        to.ip(),
+        to.port()
+    );
     [&pair.web, refused]
         .into_iter()
         .map(|pod| Ok(pod.command("bash").args(["-c", &talk]).spawn()?))

@@ -148,9 +148,7 @@ fn is_here(authority: &str) -> bool {
 
 fn json(value: &impl Serialize) -> Reply {
     match serde_json::to_vec_pretty(value) {
-        Ok(body) => {
-            Reply::new(StatusCode::OK, "application/json", body)
-        }
+        Ok(body) => Reply::new(StatusCode::OK, "application/json", body),
         Err(error) => Reply::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }

@@ -17,7 +17,10 @@ pub(super) async fn look(place: &Where) -> Result<(String, Vec<Finding>), Failur
     }
     for warning in found.warnings {
         let (id, fix) = if warning.contains("Gateway API") {
-            ("gateway-api-missing", "install the Gateway API's definitions before the first waypoint")
+            (
+                "gateway-api-missing",
+                "install the Gateway API's definitions before the first waypoint",
+            )
         } else {
             ("before-install", "see docs/operations.md, \"On Kubernetes\"")
         };

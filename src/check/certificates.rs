@@ -34,7 +34,8 @@ fn find(member: &Member, one: &Certificate, now: OffsetDateTime) -> Vec<Finding>
     let mut findings = Vec::new();
     if let Some(why) = one.state.strip_prefix("Unavailable: ") {
         let problem = format!("there is none: {why}");
-        let fix = "see whether control runs and lets this node act for the pod: its log says why not";
+        let fix =
+            "see whether control runs and lets this node act for the pod: its log says why not";
         findings.push(finding(Severity::Error, "certificate-unavailable", problem, fix));
     }
     let items = one.cert_chain.iter().take(1).map(|item| ("it", item));
@@ -50,7 +51,10 @@ fn find(member: &Member, one: &Certificate, now: OffsetDateTime) -> Vec<Finding>
             Life::Overdue(left) => findings.push(finding(
                 Severity::Warning,
                 "certificate-expiring",
-                format!("{what} ends in {} and was not renewed at half of its life", units::span(left)),
+                format!(
+                    "{what} ends in {} and was not renewed at half of its life",
+                    units::span(left)
+                ),
                 "see whether control runs and is reached: it issues the next one",
             )),
             Life::Valid(_) | Life::Unknown => {}

@@ -48,7 +48,12 @@ pub(super) async fn look() -> Vec<Finding> {
     findings
 }
 
-fn error(id: &'static str, object: &str, problem: impl Into<String>, fix: impl Into<String>) -> Finding {
+fn error(
+    id: &'static str,
+    object: &str,
+    problem: impl Into<String>,
+    fix: impl Into<String>,
+) -> Finding {
     Finding::new(Severity::Error, id, object, problem, fix)
 }
 
@@ -105,7 +110,9 @@ async fn tables() -> Option<Finding> {
 
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file())
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .find(|path| path.is_file())
 }
 
 /// Whether it ended well, and the first line that it complained.

@@ -87,9 +87,11 @@ fn advice(condition: &Condition, offline: bool) -> Option<Advice> {
             "waypoint-other-traffic",
             "set the Gateway's label istio.io/waypoint-for to service, workload or all",
         ),
-        ("istio.io/WaypointBound", false, _) => {
-            (Error, "waypoint-not-used", "write one label istio.io/use-waypoint that names a waypoint")
-        }
+        ("istio.io/WaypointBound", false, _) => (
+            Error,
+            "waypoint-not-used",
+            "write one label istio.io/use-waypoint that names a waypoint",
+        ),
         ("Programmed", false, "NoResources") => (
             Error,
             "waypoint-nowhere",
@@ -105,18 +107,26 @@ fn advice(condition: &Condition, offline: bool) -> Option<Advice> {
             "policy-needs-waypoint",
             "name a waypoint in spec.targetRefs, or write only principals, namespaces, addresses and ports",
         ),
-        ("ZtunnelAccepted", _, "UnsupportedValue") => {
-            (Warning, "policy-stricter", "write the field as docs/wire.md has it; until then the policy is stricter")
-        }
-        ("ZtunnelAccepted", false, _) => {
-            (Error, "policy-not-enforced", "write what the message asks for: nobody enforces it now")
-        }
-        ("WaypointAccepted", false, _) => {
-            (Error, "policy-not-enforced", "write what the message asks for: no waypoint enforces it now")
-        }
-        ("WaypointAccepted", true, "PartiallyInvalid") => {
-            (Warning, "policy-stricter", "write what the message asks for; until then the policy is stricter")
-        }
+        ("ZtunnelAccepted", _, "UnsupportedValue") => (
+            Warning,
+            "policy-stricter",
+            "write the field as docs/wire.md has it; until then the policy is stricter",
+        ),
+        ("ZtunnelAccepted", false, _) => (
+            Error,
+            "policy-not-enforced",
+            "write what the message asks for: nobody enforces it now",
+        ),
+        ("WaypointAccepted", false, _) => (
+            Error,
+            "policy-not-enforced",
+            "write what the message asks for: no waypoint enforces it now",
+        ),
+        ("WaypointAccepted", true, "PartiallyInvalid") => (
+            Warning,
+            "policy-stricter",
+            "write what the message asks for; until then the policy is stricter",
+        ),
         ("ResolvedRefs", false, "BackendNotFound") => (
             Error,
             "backend-missing",
@@ -173,7 +183,13 @@ mod tests {
             ("istio.io/WaypointBound", false, "WaypointIsNotReady", "", Some("waypoint-missing")),
             ("istio.io/WaypointBound", true, "WaypointAccepted", "", None),
             ("ResolvedRefs", false, "BackendNotFound", "", Some("backend-missing")),
-            ("ZtunnelAccepted", true, "UnsupportedValue", "needs a waypoint", Some("policy-needs-waypoint")),
+            (
+                "ZtunnelAccepted",
+                true,
+                "UnsupportedValue",
+                "needs a waypoint",
+                Some("policy-needs-waypoint"),
+            ),
             ("ZtunnelAccepted", true, "UnsupportedValue", "is no address", Some("policy-stricter")),
             ("ZtunnelAccepted", true, "Accepted", "enforced as written", None),
             ("Conflicted", false, "NoConflicts", "", None),
@@ -192,7 +208,11 @@ mod tests {
         for (object, want) in [("Pod shop/web", "shop"), ("Node node-a", ""), ("", "")] {
             assert_eq!(namespace(object), want, "{object}");
         }
-        let of = of_condition("Namespace shop", &condition("x", false, "y", ""), (Severity::Error, "i", "f"));
+        let of = of_condition(
+            "Namespace shop",
+            &condition("x", false, "y", ""),
+            (Severity::Error, "i", "f"),
+        );
         assert_eq!((of.namespace.as_str(), of.problem.as_str()), ("shop", "x: y"));
     }
 }

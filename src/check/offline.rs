@@ -24,7 +24,10 @@ const SYSTEM: &str = "istio-system";
 ///
 /// # Errors
 /// If a file cannot be read.
-pub(super) fn report(objects: &Objects, directory: Option<&PathBuf>) -> anyhow::Result<StatusReport> {
+pub(super) fn report(
+    objects: &Objects,
+    directory: Option<&PathBuf>,
+) -> anyhow::Result<StatusReport> {
     let kubernetes = directory.is_none();
     let context = Context { mesh_config: Key::new(SYSTEM, "istio"), has_status: kubernetes };
     let mut files = Files::new(context);

@@ -16,7 +16,12 @@ fn find(pod: &PodRow) -> Option<Finding> {
     if pod.wanted && pod.state != "enrolled" {
         let why = if pod.reason.is_empty() { String::new() } else { format!(": {}", pod.reason) };
         let problem = format!("its label asks for the mesh, and it is {}{why}", pod.state);
-        return finding(Severity::Error, "pod-not-captured", problem, advice(&pod.reason, &pod.node));
+        return finding(
+            Severity::Error,
+            "pod-not-captured",
+            problem,
+            advice(&pod.reason, &pod.node),
+        );
     }
     if !pod.wanted {
         return (pod.state == "enrolled").then(|| pod.state).and_then(|_| {
@@ -33,7 +38,10 @@ fn find(pod: &PodRow) -> Option<Finding> {
             Severity::Error,
             "pod-unproven",
             format!("it is captured, and {why}: its traffic is refused"),
-            format!("see `ambit proxy certificates {0}` and the log of the ztunnel on {0}", pod.node),
+            format!(
+                "see `ambit proxy certificates {0}` and the log of the ztunnel on {0}",
+                pod.node
+            ),
         ),
         Proof::Unknown(why) => finding(
             Severity::Warning,
@@ -44,7 +52,10 @@ fn find(pod: &PodRow) -> Option<Finding> {
         Proof::Proven | Proof::Nothing if pod.older_connections > 0 => finding(
             Severity::Info,
             "older-connections",
-            format!("{} connections are older than its enrolment, and not in the mesh", pod.older_connections),
+            format!(
+                "{} connections are older than its enrolment, and not in the mesh",
+                pod.older_connections
+            ),
             "they end by themselves; restart the client to end them now".to_owned(),
         ),
         Proof::Proven | Proof::Nothing => None,
@@ -61,7 +72,9 @@ fn advice(reason: &str, node: &str) -> String {
     } else if lower.contains("nft") {
         format!("run ambit check --machine on {node}")
     } else if lower.contains("namespace") {
-        format!("the pod's network namespace is not found on {node}: see whether its containers run")
+        format!(
+            "the pod's network namespace is not found on {node}: see whether its containers run"
+        )
     } else {
         format!("see the agent's log on {node}, and `ambit check --node {node}`")
     }

@@ -62,7 +62,9 @@ fn selects_nothing(objects: &Objects, policy: &Object, path: &str, root: &str) -
         .collect();
     let near = near(objects, policy, labels);
     let fix = match near {
-        Some(near) => format!("did you mean {near}? Else let the selector match labels of pods that run"),
+        Some(near) => {
+            format!("did you mean {near}? Else let the selector match labels of pods that run")
+        }
         None => "let the selector match labels of pods that run, or remove the policy".to_owned(),
     };
     Some(
@@ -78,7 +80,11 @@ fn selects_nothing(objects: &Objects, policy: &Object, path: &str, root: &str) -
 }
 
 /// A label of a pod whose value is alike.
-fn near(objects: &Objects, policy: &Object, labels: &serde_json::Map<String, Value>) -> Option<String> {
+fn near(
+    objects: &Objects,
+    policy: &Object,
+    labels: &serde_json::Map<String, Value>,
+) -> Option<String> {
     let pods = objects.of("Pod").filter(|pod| pod.namespace() == policy.namespace());
     let mut best: Option<(f64, String)> = None;
     for pod in pods {
@@ -119,7 +125,9 @@ fn provider(objects: &Objects, policy: &Object) -> Option<Finding> {
             "define it in extensionProviders of the ConfigMap istio-system/istio".to_owned(),
         );
     };
-    let service = ["envoyExtAuthzGrpc", "envoyExtAuthzHttp"].iter().find_map(|kind| own[*kind]["service"].as_str())?;
+    let service = ["envoyExtAuthzGrpc", "envoyExtAuthzHttp"]
+        .iter()
+        .find_map(|kind| own[*kind]["service"].as_str())?;
     let host = service.rsplit('/').next().unwrap_or(service);
     let mut parts = host.split('.');
     let (short, namespace) = (parts.next()?, parts.next().unwrap_or("default"));
@@ -130,7 +138,9 @@ fn provider(objects: &Objects, policy: &Object) -> Option<Finding> {
     if object.is_none() && !is_entry {
         return finding(
             "provider-unreachable",
-            format!("provider {name} is the service {host}, which is not there; what it guards is refused"),
+            format!(
+                "provider {name} is the service {host}, which is not there; what it guards is refused"
+            ),
             format!("create Service {namespace}/{short}, or correct the provider's service"),
         );
     }
@@ -144,7 +154,9 @@ fn provider(objects: &Objects, policy: &Object) -> Option<Finding> {
     }
     finding(
         "provider-unreachable",
-        format!("provider {name}: no pod is behind Service {namespace}/{short}; what it guards is refused"),
+        format!(
+            "provider {name}: no pod is behind Service {namespace}/{short}; what it guards is refused"
+        ),
         format!("start the pods of Service {namespace}/{short}"),
     )
 }
@@ -180,7 +192,9 @@ fn strict(peer: &Object, pods: &[PodRow], root: &str) -> Option<Finding> {
             Severity::Warning,
             "strict-callers-outside",
             peer.title(),
-            format!("it is STRICT, and {shown} are outside the mesh: what they call here is refused"),
+            format!(
+                "it is STRICT, and {shown} are outside the mesh: what they call here is refused"
+            ),
             "enrol them with `ambit enroll`, or write mode PERMISSIVE until they are",
         )
         .within(if everywhere { "" } else { peer.namespace() }),

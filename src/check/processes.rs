@@ -50,7 +50,8 @@ pub(super) async fn of(members: &[Member], objects: &Objects) -> Vec<Finding> {
     }
     for (member, version) in versions.iter().filter(|(_, version)| version != OURS) {
         let problem = format!("it is version {version}, and this command is {OURS}");
-        let fix = "bring the mesh to one version: ambit upgrade, or the same program on each machine";
+        let fix =
+            "bring the mesh to one version: ambit upgrade, or the same program on each machine";
         let found = Finding::new(Severity::Warning, "version-skew", member.title(), problem, fix);
         findings.push(found.on(&member.node));
     }
@@ -99,7 +100,9 @@ fn unreachable(member: &Member, error: &anyhow::Error) -> Finding {
             "ztunnel-unreachable",
             "see its log: without it the pods of its node are cut off; it is restarted by its supervisor",
         ),
-        Kind::Waypoint => ("waypoint-unreachable", "see its log; another instance serves meanwhile"),
+        Kind::Waypoint => {
+            ("waypoint-unreachable", "see its log; another instance serves meanwhile")
+        }
     };
     Finding::new(Severity::Error, id, member.title(), format!("{error:#}"), fix).on(&member.node)
 }

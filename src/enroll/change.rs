@@ -73,7 +73,11 @@ pub(crate) async fn label(
 ///
 /// # Errors
 /// If it may not be written.
-pub(crate) async fn apply(mesh: &Mesh, objects: &Objects, object: &Value) -> Result<String, Failure> {
+pub(crate) async fn apply(
+    mesh: &Mesh,
+    objects: &Objects,
+    object: &Value,
+) -> Result<String, Failure> {
     let wanted = Object { value: object.clone(), place: None };
     if let Some(cluster) = mesh.cluster() {
         let api = cluster.api(wanted.kind(), wanted.namespace());
@@ -113,7 +117,9 @@ pub(crate) async fn delete(mesh: &Mesh, object: &Object) -> Result<String, Failu
         return Ok(format!("{} deleted", object.title()));
     }
     directory(mesh)?;
-    let Some((path, _)) = &object.place else { return Err(failed!("{} has no file", object.title())) };
+    let Some((path, _)) = &object.place else {
+        return Err(failed!("{} has no file", object.title()));
+    };
     let text = read(path)?;
     if control::source::document::split(&text).len() == 1 {
         fs::remove_file(path).with_context(|| path.display().to_string())?;
@@ -141,9 +147,8 @@ fn place(object: &Object) -> String {
 }
 
 fn directory(mesh: &Mesh) -> Result<&PathBuf, Failure> {
-    mesh.manifests().ok_or_else(|| {
-        failed!("{} has no manifests to change; give --directory DIR", mesh.name())
-    })
+    mesh.manifests()
+        .ok_or_else(|| failed!("{} has no manifests to change; give --directory DIR", mesh.name()))
 }
 
 /// Changes the file of an object; whether comments were lost.
@@ -172,7 +177,8 @@ fn write_new(directory: &Path, object: &Value) -> Result<PathBuf, Failure> {
     if path.exists() {
         return Err(failed!("{} is there already and holds something else", path.display()));
     }
-    replace(&path, &testbed::manifests::yaml(object)).with_context(|| path.display().to_string())?;
+    replace(&path, &testbed::manifests::yaml(object))
+        .with_context(|| path.display().to_string())?;
     Ok(path)
 }
 

@@ -89,8 +89,9 @@ fn by_line(text: &str, key: &str, value: Option<&str>) -> Option<String> {
     }
     let end = block_end(&lines, metadata);
     let indent = (metadata + 1..end).find_map(|n| content_indent(&lines[n]))?;
-    let labels = (metadata + 1..end)
-        .find(|n| content_indent(&lines[*n]) == Some(indent) && lines[*n].trim().starts_with("labels:"));
+    let labels = (metadata + 1..end).find(|n| {
+        content_indent(&lines[*n]) == Some(indent) && lines[*n].trim().starts_with("labels:")
+    });
     let Some(labels) = labels else {
         let pad = " ".repeat(indent);
         let value = value?;
@@ -120,7 +121,8 @@ fn by_line(text: &str, key: &str, value: Option<&str>) -> Option<String> {
     });
     match (found, value) {
         (Some(at), Some(value)) => {
-            let comment = lines[at].split_once(" #").map(|(_, comment)| comment.trim_end().to_owned());
+            let comment =
+                lines[at].split_once(" #").map(|(_, comment)| comment.trim_end().to_owned());
             let comment = comment.map(|comment| format!(" #{comment}")).unwrap_or_default();
             lines[at] = format!("{}{key}: {}{comment}\n", " ".repeat(inner), scalar(value));
         }
@@ -160,7 +162,8 @@ fn flow(name: &str, line: &str, change: impl Fn(Value) -> Value) -> Option<Strin
 fn flow_text(value: &Value) -> String {
     match value {
         Value::Object(map) => {
-            let pair = |(key, value): (&String, &Value)| format!("{}: {}", scalar(key), flow_text(value));
+            let pair =
+                |(key, value): (&String, &Value)| format!("{}: {}", scalar(key), flow_text(value));
             format!("{{{}}}", map.iter().map(pair).collect::<Vec<_>>().join(", "))
         }
         Value::Array(list) => {

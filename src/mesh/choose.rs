@@ -118,8 +118,7 @@ impl Where {
             let here = local::beside("self");
             if !here.members.is_empty() {
                 let name = "the mesh of this machine".to_owned();
-                let place =
-                    Place::Local { name, members: here.members, manifests: here.manifests };
+                let place = Place::Local { name, members: here.members, manifests: here.manifests };
                 return Ok(Mesh::new(place, namespaces(only)));
             }
             if kube::config::Kubeconfig::read().is_err()

@@ -215,6 +215,8 @@ pub(crate) fn denied(error: kube::Error, resource: &str, verb: &str) -> Failure 
         kube::Error::Api(status) if status.code == 403 => failed!(
             "this user may not {verb} {resource}; ask who administers the cluster for that right"
         ),
-        _ => Failure::Failed(anyhow::Error::from(error).context(format!("cannot {verb} {resource}"))),
+        _ => {
+            Failure::Failed(anyhow::Error::from(error).context(format!("cannot {verb} {resource}")))
+        }
     }
 }

@@ -60,8 +60,7 @@ impl Process {
         let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
         let environment = strings(environment.get(..LONGEST).unwrap_or(&environment));
         let pairs = environment.iter().filter_map(|pair| pair.split_once('='));
-        let environment =
-            pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let environment = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Some(Self { pid, kind, words, environment })
     }
 
@@ -71,10 +70,9 @@ impl Process {
                 let admin = self.address("--admin", "CONTROL_ADMIN", 15016);
                 (admin, admin)
             }
-            Kind::Ztunnel | Kind::Waypoint => (
-                self.address("", "ADMIN_ADDR", 15000),
-                self.address("", "STATS_ADDR", 15020),
-            ),
+            Kind::Ztunnel | Kind::Waypoint => {
+                (self.address("", "ADMIN_ADDR", 15000), self.address("", "STATS_ADDR", 15020))
+            }
         };
         let is_waypoint = self.kind == Kind::Waypoint;
         let of_waypoint = |name| if is_waypoint { self.text(name) } else { String::new() };
@@ -109,7 +107,8 @@ impl Process {
         if self.words.iter().any(|word| word == "--kubernetes") {
             return None;
         }
-        let given = self.flag("--directory").or_else(|| self.environment.get("CONTROL_DIRECTORY").cloned());
+        let given =
+            self.flag("--directory").or_else(|| self.environment.get("CONTROL_DIRECTORY").cloned());
         let given = given.unwrap_or_else(|| "/etc/ambit/mesh".to_owned());
         if namespace(&self.pid.to_string(), "mnt") == namespace("self", "mnt")
             && Path::new(&given).is_absolute()
@@ -206,7 +205,8 @@ mod tests {
 
     #[test]
     fn flags_go_before_variables_and_both_before_defaults() {
-        let by_flag = process("ambit control --admin=127.0.0.1:1", &[("CONTROL_ADMIN", "1.1.1.1:2")]);
+        let by_flag =
+            process("ambit control --admin=127.0.0.1:1", &[("CONTROL_ADMIN", "1.1.1.1:2")]);
         assert_eq!(by_flag.address("--admin", "CONTROL_ADMIN", 3).port(), 1);
         let by_variable = process("ambit control", &[("CONTROL_ADMIN", "0.0.0.0:2")]);
         let address = by_variable.address("--admin", "CONTROL_ADMIN", 3);

@@ -127,7 +127,10 @@ impl Member {
     pub(crate) async fn json<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         let page = self.page(Method::GET, path).await?;
         serde_json::from_slice(&page.body).with_context(|| {
-            format!("what {} says at {path} is not understood; is it of another version?", self.title())
+            format!(
+                "what {} says at {path} is not understood; is it of another version?",
+                self.title()
+            )
         })
     }
 

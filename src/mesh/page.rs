@@ -57,7 +57,8 @@ pub(crate) async fn ask(way: &Way, method: Method, path: &str) -> anyhow::Result
 /// If nobody is there, or the status is not 200.
 pub(crate) async fn follow(way: &Way, path: &str) -> anyhow::Result<Incoming> {
     let sent = tokio::time::timeout(LIMIT, send(way, Method::GET, path));
-    let answer = sent.await.with_context(|| format!("no answer within {} s", LIMIT.as_secs()))??;
+    let answer =
+        sent.await.with_context(|| format!("no answer within {} s", LIMIT.as_secs()))??;
     if answer.status() != 200 {
         let status = answer.status();
         let body = Limited::new(answer.into_body(), 4 << 10).collect().await;

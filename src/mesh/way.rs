@@ -120,7 +120,8 @@ fn explain(error: kube::Error) -> anyhow::Error {
 /// `ambit relay` in another network namespace.
 struct Relay {
     read: ChildStdout,
-    write: ChildStdin,
+    /// None once our side has said all.
+    write: Option<ChildStdin>,
     _child: Child,
 }
 
@@ -140,7 +141,7 @@ impl Relay {
             .context("nsenter, of the package util-linux")?;
         let (read, write) = (child.stdout.take(), child.stdin.take());
         let (Some(read), Some(write)) = (read, write) else { bail!("nsenter has no pipes") };
-        Ok(Self { read, write, _child: child })
+        Ok(Self { read, write: Some(write), _child: child })
     }
 }
 
@@ -160,15 +161,23 @@ impl AsyncWrite for Relay {
         task: &mut Task<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.write).poll_write(task, bytes)
+        match &mut self.write {
+            Some(write) => Pin::new(write).poll_write(task, bytes),
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.write).poll_flush(task)
+        match &mut self.write {
+            Some(write) => Pin::new(write).poll_flush(task),
+            None => Poll::Ready(Ok(())),
+        }
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.write).poll_shutdown(task)
+    fn poll_shutdown(mut self: Pin<&mut Self>, _task: &mut Task<'_>) -> Poll<io::Result<()>> {
+        // Closing the pipe is what the relay hears.
+        self.write = None;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -179,8 +188,11 @@ impl AsyncWrite for Relay {
 pub(crate) fn relay(address: SocketAddr) -> anyhow::Result<()> {
     let stream = std::net::TcpStream::connect_timeout(&address, CONNECT)?;
     let mut write = stream.try_clone()?;
-    // When our client has said all, what comes back is still wanted.
-    std::thread::spawn(move || io::copy(&mut io::stdin().lock(), &mut write));
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin().lock(), &mut write);
+        // Our client has said all; what comes back is still wanted.
+        let _ = write.shutdown(std::net::Shutdown::Write);
+    });
     let mut out = io::stdout().lock();
     let (mut read, mut buffer) = (stream, vec![0; 64 << 10]);
     loop {

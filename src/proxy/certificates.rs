@@ -68,7 +68,8 @@ impl Certificates {
     pub(super) fn of(dump: &ProxyDump, mesh: &Mesh) -> Self {
         let now = OffsetDateTime::now_utc();
         let is_wanted = |one: &&Certificate| {
-            let namespace = one.identity.split("/ns/").nth(1).and_then(|rest| rest.split('/').next());
+            let namespace =
+                one.identity.split("/ns/").nth(1).and_then(|rest| rest.split('/').next());
             namespace.is_none_or(|namespace| mesh.namespaces.has(namespace))
         };
         let all = dump.certificates.iter().filter(is_wanted);

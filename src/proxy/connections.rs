@@ -39,7 +39,9 @@ impl Connections {
                 connection: one.clone(),
             }));
         }
-        connections.sort_by(|a, b| (&a.namespace, &a.pod, a.direction).cmp(&(&b.namespace, &b.pod, b.direction)));
+        connections.sort_by(|a, b| {
+            (&a.namespace, &a.pod, a.direction).cmp(&(&b.namespace, &b.pod, b.direction))
+        });
         Self { connections }
     }
 }

@@ -95,7 +95,8 @@ async fn state(member: &Member, path: &str) -> Result<State, Failure> {
 fn read(dump: &Value) -> State {
     let mut state = State::new();
     let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
-    for (kind, list) in [("workload", "workloads"), ("service", "services"), ("policy", "policies")] {
+    for (kind, list) in [("workload", "workloads"), ("service", "services"), ("policy", "policies")]
+    {
         for object in dump[list].as_array().into_iter().flatten() {
             let mut object = object.clone();
             if let Some(map) = object.as_object_mut() {
@@ -104,7 +105,9 @@ fn read(dump: &Value) -> State {
             }
             let key = match kind {
                 "workload" => text(&object, "uid"),
-                "service" => format!("{}/{}", text(&object, "namespace"), text(&object, "hostname")),
+                "service" => {
+                    format!("{}/{}", text(&object, "namespace"), text(&object, "hostname"))
+                }
                 _ => format!("{}/{}", text(&object, "namespace"), text(&object, "name")),
             };
             state.insert((kind, key), object);
@@ -131,9 +134,11 @@ fn compare(left: &State, right: &State, kinds: &[&str]) -> (usize, Vec<Differenc
             (Some(_), None) => differences.push(difference("", "there", "missing")),
             (None, Some(_)) => differences.push(difference("", "missing", "there")),
             (Some(one), Some(other)) => {
-                differences.extend(fields(one, other).into_iter().map(|(field, one, other)| {
-                    difference(&field, &one, &other)
-                }));
+                differences.extend(
+                    fields(one, other)
+                        .into_iter()
+                        .map(|(field, one, other)| difference(&field, &one, &other)),
+                );
             }
             (None, None) => {}
         }

@@ -56,11 +56,6 @@ impl Show {
         let colour = style::stdout_takes_colour();
         write_out(&text(listing, self.format, colour)?)
     }
-
-    /// Whether a program reads it: then notes for people have no place.
-    pub(crate) fn is_for_programs(&self) -> bool {
-        matches!(self.format, Format::Json | Format::Yaml)
-    }
 }
 
 /// Writes a text to stdout as it is.

@@ -162,10 +162,8 @@ mod tests {
     #[test]
     fn colours_do_not_move_columns() {
         let text = table().render(false, true);
-        let bare = text
-            .replace("\u{1b}[1m", "")
-            .replace("\u{1b}[31;1m", "")
-            .replace("\u{1b}[0m", "");
+        let bare =
+            text.replace("\u{1b}[1m", "").replace("\u{1b}[31;1m", "").replace("\u{1b}[0m", "");
         assert_ne!(text, bare);
         assert_eq!(bare, table().render(false, false));
     }

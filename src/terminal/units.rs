@@ -22,7 +22,11 @@ pub(crate) fn span(span: Duration) -> String {
     };
     let next = parts.get(first + 1).copied().unwrap_or((seconds % 60, 's'));
     let (count, unit) = parts[first];
-    if next.0 == 0 { format!("{count}{unit}") } else { format!("{count}{unit}{}{}", next.0, next.1) }
+    if next.0 == 0 {
+        format!("{count}{unit}")
+    } else {
+        format!("{count}{unit}{}{}", next.0, next.1)
+    }
 }
 
 /// A span in microseconds as time on a wire: `850 us`, `12.3 ms`, `4.20 s`.

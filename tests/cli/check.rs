@@ -31,7 +31,11 @@ fn finds(said: &Said, (id, object, problem, fix): (&str, &str, &str, &str)) -> b
 }
 
 /// Waits until a check finds it, and that it ends with 3 for an error.
-async fn is_found(bed: &Testbed, arguments: &str, want: (&str, &str, &str, &str)) -> anyhow::Result<()> {
+async fn is_found(
+    bed: &Testbed,
+    arguments: &str,
+    want: (&str, &str, &str, &str),
+) -> anyhow::Result<()> {
     let arguments = format!("check -o json {arguments}");
     let mut last = None;
     let waited = eventually(format!("{want:?} is found"), PATIENCE, async || {
@@ -52,7 +56,8 @@ async fn is_well(bed: &Testbed) -> anyhow::Result<()> {
     let mut last = None;
     let waited = eventually("nothing is wrong", PATIENCE, async || {
         last = ambit(bed, "check").await.ok();
-        last.as_ref().is_some_and(|said| said.code == Some(0) && said.out.starts_with("nothing is wrong"))
+        last.as_ref()
+            .is_some_and(|said| said.code == Some(0) && said.out.starts_with("nothing is wrong"))
     });
     waited.await.map_err(|late| anyhow::anyhow!("{late}: {last:#?}"))?;
     Ok(())

@@ -33,11 +33,7 @@ pub(crate) async fn ambit(bed: &Testbed, arguments: &str) -> anyhow::Result<Said
 impl From<Finished> for Said {
     fn from(finished: Finished) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self {
-            code: finished.code(),
-            out: text(&finished.stdout),
-            err: text(&finished.stderr),
-        }
+        Self { code: finished.code(), out: text(&finished.stdout), err: text(&finished.stderr) }
     }
 }
 

@@ -173,7 +173,8 @@ impl App {
             let held = certificates.borrow().clone();
             observed::state(&state, &identity, held.as_deref(), readiness.is_ready())
         });
-        let name = format!("waypoint {}/{}", self.config.identity.namespace(), self.config.pod_name);
+        let name =
+            format!("waypoint {}/{}", self.config.identity.namespace(), self.config.pod_name);
         recorder.event("started", "info", name, "the waypoint started".to_owned());
         tokio::spawn(home::run(recorder.clone(), self.control()?, self.quit.clone()));
         Ok(tokio::spawn(collector::run(recorder.clone(), self.quit.clone())))

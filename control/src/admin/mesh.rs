@@ -72,10 +72,10 @@ impl MeshDump {
     pub(super) fn of(config: &Config, world: &RwLock<World>, tables: &Tables) -> Self {
         let (nodes, pods) = {
             let world = sync::read(world);
-            let nodes = world.refs(Kind::Node).into_iter().map(|node| NodeDump {
-                silent: world.is_silent(&node.name),
-                name: node.name,
-            });
+            let nodes = world
+                .refs(Kind::Node)
+                .into_iter()
+                .map(|node| NodeDump { silent: world.is_silent(&node.name), name: node.name });
             let keys = world.refs(Kind::Pod);
             let pods = keys.iter().map(|pod| Key::new(&pod.namespace, &pod.name));
             let pods = pods.filter_map(|key| world.pod(&key)).map(|pod| pod_dump(&world, pod));

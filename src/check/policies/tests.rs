@@ -32,11 +32,27 @@ fn policies_are_found_by_what_they_name() {
         "spec": {"selector": {"app": "policy"}}});
     for (case, all, want) in [
         ("it selects", vec![pod("store"), selecting("store")], None),
-        ("nobody", vec![pod("store"), selecting("stor")], Some(("selector-matches-nothing", "app=store"))),
-        ("undefined", vec![config(PROVIDER), custom("engin")], Some(("provider-undefined", "define it"))),
+        (
+            "nobody",
+            vec![pod("store"), selecting("stor")],
+            Some(("selector-matches-nothing", "app=store")),
+        ),
+        (
+            "undefined",
+            vec![config(PROVIDER), custom("engin")],
+            Some(("provider-undefined", "define it")),
+        ),
         ("no config", vec![custom("engine")], Some(("provider-undefined", "define it"))),
-        ("no service", vec![config(PROVIDER), custom("engine")], Some(("provider-unreachable", "create Service"))),
-        ("no pod", vec![config(PROVIDER), custom("engine"), service.clone()], Some(("provider-unreachable", "start the pods"))),
+        (
+            "no service",
+            vec![config(PROVIDER), custom("engine")],
+            Some(("provider-unreachable", "create Service")),
+        ),
+        (
+            "no pod",
+            vec![config(PROVIDER), custom("engine"), service.clone()],
+            Some(("provider-unreachable", "start the pods")),
+        ),
         ("there", vec![config(PROVIDER), custom("engine"), service, pod("policy")], None),
     ] {
         let found = of(&objects(&all), None);
@@ -60,7 +76,8 @@ fn strictness_names_who_is_outside() {
         wanted,
         ..PodRow::default()
     };
-    let standing = |pods| Standing { pods, namespaces: vec![NamespaceRow::default()], ..Standing::default() };
+    let standing =
+        |pods| Standing { pods, namespaces: vec![NamespaceRow::default()], ..Standing::default() };
     let all = standing(vec![row("store", true), row("web", true)]);
     assert_eq!(of(&objects(&[strict.clone()]), Some(&all)), []);
     let some = standing(vec![row("store", true), row("printer", false)]);

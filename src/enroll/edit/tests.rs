@@ -70,7 +70,8 @@ fn what_came_goes_again_without_a_trace() {
         assert_eq!(without, Edited { text: before.to_owned(), comments_lost: false });
         assert_eq!(edited(before, None).text, before, "what is not there cannot go");
     }
-    let last = edited("metadata:\n  labels: {istio.io/dataplane-mode: ambient}\n  name: shop\n", None);
+    let last =
+        edited("metadata:\n  labels: {istio.io/dataplane-mode: ambient}\n  name: shop\n", None);
     assert_eq!(last.text, "metadata:\n  name: shop\n");
 }
 
@@ -81,7 +82,10 @@ fn only_the_one_document_changes() {
     assert!(!found.comments_lost);
     assert_eq!(
         found.text,
-        file.replace("  name: shop", "  labels:\n    istio.io/dataplane-mode: ambient\n  name: shop")
+        file.replace(
+            "  name: shop",
+            "  labels:\n    istio.io/dataplane-mode: ambient\n  name: shop"
+        )
     );
     assert!(label(file, 9, shop, MODE, None).is_err());
     assert!(label(file, 1, shop, MODE, None).is_err());

@@ -147,7 +147,12 @@ impl Config {
                     "OBSERVE_LIMIT_MIB",
                     "MiB from 8 to 4096",
                     RingSettings::LIMIT,
-                    |t| t.parse().ok().filter(|mib| (8..=4096).contains(mib)).map(|mib: u64| mib << 20),
+                    |t| {
+                        t.parse()
+                            .ok()
+                            .filter(|mib| (8..=4096).contains(mib))
+                            .map(|mib: u64| mib << 20)
+                    },
                 )?,
             },
         })

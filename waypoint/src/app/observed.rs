@@ -108,7 +108,8 @@ fn shown(policy: &policy::Policy) -> Policy {
         }
         .to_owned(),
         enforced_by: "waypoint".to_owned(),
-        scope: if policy.targets.iter().all(of_service) { "service" } else { "waypoint" }.to_owned(),
+        scope: if policy.targets.iter().all(of_service) { "service" } else { "waypoint" }
+            .to_owned(),
         dry_run: policy.dry_run,
     }
 }

@@ -43,7 +43,11 @@ impl Before {
 
 impl Left {
     /// Notes that a service leaves `waypoints`.
-    pub(super) fn note_service(&mut self, key: &NamespacedHostname, waypoints: Vec<GatewayAddress>) {
+    pub(super) fn note_service(
+        &mut self,
+        key: &NamespacedHostname,
+        waypoints: Vec<GatewayAddress>,
+    ) {
         if !waypoints.is_empty() {
             self.services.insert_mut(key.clone(), Before::new(waypoints));
         }

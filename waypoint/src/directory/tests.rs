@@ -208,8 +208,20 @@ fn what_was_addressed_once_is_looked_up_again() {
         ("as before", Some(bound(Some("one"), 80)), Ok(Bound::Here), Ok(Bound::Here), false),
         ("another's", Some(bound(Some("two"), 80)), lately, elsewhere, true),
         ("nobody's", Some(bound(None, 80)), lately, Ok(Bound::Nowhere), true),
-        ("without that port", Some(bound(Some("one"), 81)), Err(NotServed::NoPort), Err(NotServed::NoPort), false),
-        ("another service", Some(service(2, 1)), Err(NotServed::NoPort), Err(NotServed::NoPort), false),
+        (
+            "without that port",
+            Some(bound(Some("one"), 81)),
+            Err(NotServed::NoPort),
+            Err(NotServed::NoPort),
+            false,
+        ),
+        (
+            "another service",
+            Some(service(2, 1)),
+            Err(NotServed::NoPort),
+            Err(NotServed::NoPort),
+            false,
+        ),
         ("gone", None, Err(NotServed::Unknown), Err(NotServed::Unknown), false),
     ] {
         let mut directory = before.clone();

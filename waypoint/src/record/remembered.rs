@@ -19,7 +19,8 @@ pub(crate) fn key(origin: &Origin, inbound: &Inbound, served: Option<&Workload>)
     EdgeKey {
         reporter: "waypoint".to_owned(),
         source: Some(Party {
-            namespace: source.map_or_else(|| inbound.peer.namespace().to_owned(), |w| w.namespace.to_string()),
+            namespace: source
+                .map_or_else(|| inbound.peer.namespace().to_owned(), |w| w.namespace.to_string()),
             workload: source.map(|w| w.workload_name.to_string()).unwrap_or_default(),
             identity: inbound.peer.to_string(),
         }),
@@ -57,8 +58,11 @@ pub(crate) fn failure(failure: &Failure) -> Remembered {
     let refused = failure.policy().is_some()
         || matches!(
             failure,
-            Failure::NotAllowed | Failure::Revoked(_) | Failure::Unauthenticated { .. }
-                | Failure::AuthorizerDenied { .. } | Failure::AuthenticationUnreadable { .. }
+            Failure::NotAllowed
+                | Failure::Revoked(_)
+                | Failure::Unauthenticated { .. }
+                | Failure::AuthorizerDenied { .. }
+                | Failure::AuthenticationUnreadable { .. }
         );
     Remembered {
         class: failure.reason().to_owned(),

@@ -9,7 +9,8 @@ import json
 import pathlib
 import sys
 
-import dashboards
+sys.dont_write_bytecode = True
+import dashboards  # noqa: E402
 
 HERE = pathlib.Path(__file__).parent
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}

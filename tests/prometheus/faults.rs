@@ -1,0 +1,328 @@
+//! Faults, one for each alert, brought about as they come about.
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, ensure};
+use hbone::channel::{ChannelConfig, ControlPlane, Credentials, Roots, Token};
+use hbone::wire::pb::envoy::config::core::v3::Node;
+use hbone::wire::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
+use hbone::wire::pb::envoy::service::discovery::v3::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse,
+};
+use hbone::wire::pb::google::rpc::Status as RpcStatus;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose};
+use serde_json::{Value, json};
+use testbed::manifests::{
+    authorization_policy, from_principals, http_route, request_authentication,
+};
+use testbed::mesh::{Mesh, PATIENCE};
+use testbed::{Process, Testbed, eventually};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+use crate::lab::{Lab, OTHER_CONTROL, again, talk};
+use crate::peer::{HOUR, authority, id};
+
+const AMBIT: &str = env!("CARGO_BIN_EXE_ambit");
+const POLICIES: &str = "type.googleapis.com/istio.security.Authorization";
+
+/// A connection that is open while its pod is enrolled.
+pub(crate) async fn older_connection(lab: &Lab) -> anyhow::Result<()> {
+    lab.keep(lab.old.chat(lab.server.at4(7)).await?);
+    lab.mesh.enrol("plain")?;
+    lab.old.is_enrolled().await?;
+    Ok(())
+}
+
+/// Somebody in a pod takes the redirection away.
+pub(crate) async fn flushed_rules(lab: &Lab) -> anyhow::Result<()> {
+    let flush = lab.old.command("nft").args(["flush", "ruleset"]);
+    flush.run(PATIENCE).await?.success()?;
+    Ok(())
+}
+
+/// An issuer whose keys cannot be had, and its tokens.
+pub(crate) async fn no_keys(lab: &Lab) -> anyhow::Result<()> {
+    let rules =
+        json!([{"issuer": "https://issuer.example", "jwksUri": "https://127.0.0.1:9/keys"}]);
+    lab.mesh.apply(&request_authentication(("shop", "jwt"), "store", &rules))?;
+    let token =
+        "eyJhbGciOiJFUzI1NiIsImtpZCI6ImEifQ.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIn0.AAAA";
+    let ask = format!(
+        "curl -s -o /dev/null --max-time 5 -H 'Authorization: Bearer {token}' http://store/orders"
+    );
+    again(&lab.web, 1, "0.1", &ask)
+}
+
+/// A service outside by a name that nobody knows.
+pub(crate) async fn no_name(lab: &Lab) -> anyhow::Result<()> {
+    let spec = json!({"hosts": ["outside.example"], "resolution": "DNS", "location": "MESH_EXTERNAL",
+        "ports": [{"number": 80, "name": "tcp", "protocol": "TCP"}],
+        "endpoints": [{"address": "nowhere.example"}]});
+    lab.mesh.apply(&json!({"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
+        "metadata": {"name": "outside", "namespace": "lab"}, "spec": spec}))?;
+    let mut address = None;
+    eventually("the service has an address", PATIENCE, async || {
+        lab.mesh
+            .every_dump(|dump| {
+                address = given(dump, "outside.example");
+                address.is_some()
+            })
+            .await
+    })
+    .await?;
+    again(&lab.client, 4, "0.05", &talk(&address.context("an address")?, 80))
+}
+
+/// The IPv4 address of a host in a ztunnel's state.
+fn given(dump: &Value, host: &str) -> Option<String> {
+    let services = dump["services"].as_array()?;
+    let service = services.iter().find(|service| service["hostname"] == host)?;
+    let addresses =
+        service["vips"].as_array()?.iter().filter_map(|vip| vip.as_str()?.rsplit('/').next());
+    addresses.map(str::to_owned).find(|address| address.contains('.'))
+}
+
+/// A policy against somebody who does not give up.
+pub(crate) async fn refusals(lab: &Lab) -> anyhow::Result<()> {
+    let spec = json!({
+        "selector": {"matchLabels": {"app": "server"}},
+        "rules": [from_principals(&[&lab.other.principal()])],
+    });
+    lab.mesh.apply(&authorization_policy(("lab", "no-other"), "DENY", spec))?;
+    lab.mesh.policy_is_known("lab/no-other", true).await?;
+    again(&lab.other, 4, "0.02", &talk("server", 7))
+}
+
+/// More connections than a tunnel pool, a pod and a proxy have room for.
+pub(crate) async fn crowd(lab: &Lab) -> anyhow::Result<()> {
+    for (pod, count) in [(&lab.client, 262), (&lab.web, 60)] {
+        for _ in 0..count {
+            // Those beyond a limit are refused, which is what this is about.
+            if let Ok(chat) = pod.chat(lab.server.at4(7)).await {
+                lab.keep(chat);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Connections to the waypoint's port that say nothing.
+pub(crate) async fn stalled_handshakes(lab: &Lab) -> anyhow::Result<()> {
+    lab.let_go();
+    let open = format!("exec {{fd}}<>/dev/tcp/{}/15008", lab.waypoint.ip4());
+    again(&lab.stray, 1, "1", &format!("bash -c 'for i in $(seq 60); do {open}; done; sleep 2'"))
+}
+
+/// The authorizer dies.
+pub(crate) async fn dead_authorizer(lab: &Lab) -> anyhow::Result<()> {
+    lab.take_authorizer().context("it ran")?.kill().await?;
+    Ok(())
+}
+
+/// A route to a service that is not there, and nobody to refuse requests before.
+pub(crate) async fn no_backend(lab: &Lab) -> anyhow::Result<()> {
+    lab.mesh.remove("AuthorizationPolicy", "shop", "ask")?;
+    lab.mesh.remove("RequestAuthentication", "shop", "jwt")?;
+    let rules = json!([{"backendRefs": [{"name": "nobody", "port": 80}]}]);
+    lab.mesh.apply(&http_route(("shop", "nowhere"), "store", &rules))?;
+    again(&lab.web, 2, "0.05", "curl -s -o /dev/null --max-time 5 http://store/orders")
+}
+
+/// A node whose credential is no good any more.
+pub(crate) async fn lost_credential(lab: &Lab) -> anyhow::Result<()> {
+    let file = lab.mesh.node("node-a")?.credential();
+    let good = fs::read(&file)?;
+    fs::write(&file, "e30.e30.e30")?;
+    let fresh = lab.mesh.pod("lab/fresh").on("node-a").enrolled().await?;
+    again(&fresh, 4, "0.2", &talk("server", 7))?;
+    for _ in 0..6 {
+        let stranger = || Token::Text("e30.e30.e30".into());
+        let refused = authority(&lab.mesh, stranger())?.fetch(&id(&fresh.identity())?, true, HOUR);
+        ensure!(refused.await.is_err(), "a stranger has a certificate");
+        ensure!(Client::open(&lab.mesh, stranger()).await.is_err(), "a stranger listens");
+    }
+    let node = lab.mesh.node("node-a")?.ztunnel();
+    eventually("connections fail without a certificate", PATIENCE, async || {
+        let flag = [("response_flags", "IDENTITY_ERROR")];
+        let metrics = node.metrics().await.unwrap_or_default();
+        metrics.sum("istio_tcp_connections_failed_total", &flag) > 4.0
+    })
+    .await?;
+    fs::write(&file, good)?;
+    Ok(())
+}
+
+/// A client of discovery.
+struct Client {
+    requests: mpsc::Sender<DeltaDiscoveryRequest>,
+    responses: Streaming<DeltaDiscoveryResponse>,
+}
+
+impl Client {
+    /// Asks for policies as the proxy of `node-a`.
+    async fn open(mesh: &Mesh, token: Token) -> anyhow::Result<Self> {
+        let config = ChannelConfig {
+            servers: vec![mesh.control().address().parse()?],
+            alternative_hostname: None,
+            roots: Roots::from_setting(&mesh.control().root_certificate().to_string_lossy()),
+            credentials: Credentials::new(token, "Kubernetes", [])?,
+            connect_timeout: ChannelConfig::CONNECT_TIMEOUT,
+        };
+        let channel = ControlPlane::new(config)?.connect().await?;
+        let (requests, outgoing) = mpsc::channel(4);
+        let metadata = [("NAMESPACE", "istio-system"), ("NODE_NAME", "node-a")];
+        let text = |text: &str| prost_types::Value {
+            kind: Some(prost_types::value::Kind::StringValue(text.to_owned())),
+        };
+        let fields = metadata.map(|(key, value)| (key.to_owned(), text(value)));
+        let node = Node {
+            id: "ztunnel~192.0.2.1~ztunnel-x.istio-system~istio-system.svc.cluster.local"
+                .to_owned(),
+            metadata: Some(prost_types::Struct { fields: fields.into() }),
+            ..Node::default()
+        };
+        let first = DeltaDiscoveryRequest {
+            node: Some(node),
+            type_url: POLICIES.to_owned(),
+            ..DeltaDiscoveryRequest::default()
+        };
+        requests.send(first).await?;
+        let mut client = AggregatedDiscoveryServiceClient::new(channel);
+        let responses = client.delta_aggregated_resources(ReceiverStream::new(outgoing));
+        let responses = timeout(PATIENCE, responses).await??.into_inner();
+        Ok(Self { requests, responses })
+    }
+
+    async fn own(mesh: &Mesh) -> anyhow::Result<Self> {
+        Self::open(mesh, Token::File(mesh.node("node-a")?.credential())).await
+    }
+
+    async fn next(&mut self) -> anyhow::Result<DeltaDiscoveryResponse> {
+        timeout(PATIENCE, self.responses.message()).await??.context("the stream ended")
+    }
+}
+
+/// A proxy that does not understand what it gets.
+pub(crate) async fn rejecting_client(lab: &Lab) -> anyhow::Result<()> {
+    let mut client = Client::own(&lab.mesh).await?;
+    let response = client.next().await?;
+    let rejection = DeltaDiscoveryRequest {
+        type_url: POLICIES.to_owned(),
+        response_nonce: response.nonce,
+        error_detail: Some(RpcStatus {
+            code: 3,
+            message: "not understood".to_owned(),
+            ..RpcStatus::default()
+        }),
+        ..DeltaDiscoveryRequest::default()
+    };
+    client.requests.send(rejection).await?;
+    eventually("control counts it", PATIENCE, async || {
+        let metrics = lab.mesh.control().metrics().await.unwrap_or_default();
+        metrics.sum("ambit_xds_responses_rejected_total", &[]) > 0.0
+    })
+    .await?;
+    Ok(())
+}
+
+/// A proxy that never acknowledges.
+pub(crate) async fn silent_client(lab: &Lab) -> anyhow::Result<()> {
+    let mut client = Client::own(&lab.mesh).await?;
+    client.next().await?;
+    let end = client.next().await;
+    ensure!(end.is_err(), "it is not cut: {end:?}");
+    Ok(())
+}
+
+/// Another control plane, whose root ends soon and whose output nobody reads.
+pub(crate) struct OtherControl {
+    objects: std::path::PathBuf,
+    _process: Process,
+}
+
+impl OtherControl {
+    pub(crate) async fn start(bed: &Testbed) -> anyhow::Result<Self> {
+        let (state, objects) = (bed.directory("other-state")?, bed.directory("other-objects")?);
+        let key = KeyPair::generate()?;
+        let mut root = CertificateParams::default();
+        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        root.not_before = (SystemTime::now() - HOUR).into();
+        root.not_after = (SystemTime::now() + 20 * 24 * HOUR).into();
+        fs::write(state.join("root-key.pem"), key.serialize_pem())?;
+        fs::write(state.join("root-cert.pem"), root.self_signed(&key)?.pem())?;
+        let other = Self {
+            _process: bed
+                .command("bash")
+                .args(["-c", &format!("exec {AMBIT} control > >(sleep 600)")])
+                .named("control-other")
+                .env("CONTROL_DIRECTORY", &objects)
+                .env("CONTROL_STATE", &state)
+                .env("CONTROL_LISTEN", "127.0.0.1:15022")
+                .env("CONTROL_ADMIN", format!("127.0.0.1:{OTHER_CONTROL}"))
+                .spawn()?,
+            objects,
+        };
+        Ok(other)
+    }
+
+    /// Gives it much to complain about, again and again.
+    pub(crate) async fn talks(&self) -> anyhow::Result<()> {
+        eventually("the other control serves", PATIENCE, async || {
+            tokio::net::TcpStream::connect(("127.0.0.1", OTHER_CONTROL)).await.is_ok()
+        })
+        .await?;
+        for round in 0..6 {
+            let object = |number: u32| {
+                let spec = json!({"action": format!("NONE{round}")});
+                let mut policy = authorization_policy((&format!("n{number}"), "p"), "DENY", spec);
+                policy["spec"]["action"] = json!(format!("NONE{round}"));
+                format!("{policy}\n---\n")
+            };
+            fs::write(self.objects.join("bad.yaml"), (0..900).map(object).collect::<String>())?;
+            sleep(Duration::from_millis(1200)).await;
+        }
+        Ok(())
+    }
+}
+
+/// A node whose ztunnel does not start, with pods that want to be in the mesh.
+pub(crate) async fn no_ztunnel(lab: &Lab) -> anyhow::Result<()> {
+    lab.no_ztunnel_on("node-b")?;
+    lab.server.ztunnel()?.kill()?;
+    lab.mesh.enrol(lab.late.namespace())?;
+    // The container runtime would not start this one.
+    ensure!(lab.mesh.pod("lab/held").on("node-b").await.is_err(), "it is captured");
+    Ok(())
+}
+
+/// The node's agent dies as well.
+pub(crate) async fn no_agent(lab: &Lab) -> anyhow::Result<()> {
+    Ok(lab.mesh.node("node-b")?.kill().await?)
+}
+
+/// Nobody is left to start the waypoint again.
+pub(crate) async fn no_waypoint(lab: &Lab) -> anyhow::Result<()> {
+    let processes = lab.waypoint.netns().processes();
+    ensure!(!processes.is_empty(), "it ran");
+    for pid in processes {
+        kill(Pid::from_raw(pid), Signal::SIGKILL)?;
+    }
+    Ok(())
+}
+
+/// Control dies.
+pub(crate) async fn no_control(lab: &Lab) -> anyhow::Result<()> {
+    Ok(lab.mesh.control().kill().await?)
+}
+
+/// A ztunnel starts while there is no control.
+pub(crate) async fn new_ztunnel(lab: &Lab) -> anyhow::Result<()> {
+    Ok(lab.client.ztunnel()?.kill()?)
+}

@@ -165,7 +165,9 @@ fn every_alert_says_what_is_wrong_what_to_do_and_where_to_read() -> anyhow::Resu
             assert!(!string(notes, note).is_empty(), "{name} has no {note}");
         }
         let (page, anchor) = string(notes, "runbook").split_once('#').context(name.to_owned())?;
-        let headings: Vec<String> = text(page)?
+        let page_text = text(page)?;
+        assert!(page_text.contains(&format!("`{name}`")), "{name} is not in {page}");
+        let headings: Vec<String> = page_text
             .lines()
             .filter_map(|line| line.strip_prefix("## "))
             .map(|heading| heading.to_lowercase().replace(' ', "-"))

@@ -34,10 +34,11 @@ pub struct Init {
 }
 
 /// Folders of the node's disk, and where its programs see them.
-const MOUNTS: [(&str, &str); 6] = [
+const MOUNTS: [(&str, &str); 7] = [
     ("lib/containerd", "/var/lib/containerd"),
     ("lib/kubelet", "/var/lib/kubelet"),
     ("lib/cni", "/var/lib/cni"),
+    ("lib/ambit", "/var/lib/ambit"),
     ("logs/pods", "/var/log/pods"),
     ("cni/conf", "/etc/cni/net.d"),
     ("cni/bin", "/opt/cni/bin"),

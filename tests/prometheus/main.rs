@@ -7,6 +7,8 @@ mod server;
 mod shipped;
 mod watch;
 
+#[path = "../support/names.rs"]
+mod names;
 #[path = "../support/peer.rs"]
 mod peer;
 

@@ -1,35 +1,26 @@
 //! Faults, one for each alert, brought about as they come about.
 
 use std::fs;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use hbone::channel::{ChannelConfig, ControlPlane, Credentials, Roots, Token};
-use hbone::wire::pb::envoy::config::core::v3::Node;
-use hbone::wire::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
-use hbone::wire::pb::envoy::service::discovery::v3::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse,
-};
+use hbone::ca::CaClient;
+use hbone::channel::Token;
+use hbone::wire::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use hbone::wire::pb::google::rpc::Status as RpcStatus;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose};
 use serde_json::{Value, json};
+use testbed::eventually;
 use testbed::manifests::{
     authorization_policy, from_principals, http_route, request_authentication,
 };
-use testbed::mesh::{Mesh, PATIENCE};
-use testbed::{Process, Testbed, eventually};
-use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
+use testbed::mesh::PATIENCE;
 
-use crate::lab::{Lab, OTHER_CONTROL, again, talk};
-use crate::peer::{HOUR, authority, id};
+use crate::callers::{Client, POLICIES, caller};
+use crate::lab::{Lab, again, talk};
 
-const AMBIT: &str = env!("CARGO_BIN_EXE_ambit");
-const POLICIES: &str = "type.googleapis.com/istio.security.Authorization";
+const HOUR: Duration = Duration::from_hours(1);
 
 /// A connection that is open while its pod is enrolled.
 pub(crate) async fn older_connection(lab: &Lab) -> anyhow::Result<()> {
@@ -150,8 +141,9 @@ pub(crate) async fn lost_credential(lab: &Lab) -> anyhow::Result<()> {
     again(&fresh, 4, "0.2", &talk("server", 7))?;
     for _ in 0..6 {
         let stranger = || Token::Text("e30.e30.e30".into());
-        let refused = authority(&lab.mesh, stranger())?.fetch(&id(&fresh.identity())?, true, HOUR);
-        ensure!(refused.await.is_err(), "a stranger has a certificate");
+        let authority = CaClient::new(caller(&lab.mesh, stranger())?);
+        let certificate = authority.fetch(&fresh.identity().parse()?, true, HOUR).await;
+        ensure!(certificate.is_err(), "a stranger has a certificate");
         ensure!(Client::open(&lab.mesh, stranger()).await.is_err(), "a stranger listens");
     }
     let node = lab.mesh.node("node-a")?.ztunnel();
@@ -163,56 +155,6 @@ pub(crate) async fn lost_credential(lab: &Lab) -> anyhow::Result<()> {
     .await?;
     fs::write(&file, good)?;
     Ok(())
-}
-
-/// A client of discovery.
-struct Client {
-    requests: mpsc::Sender<DeltaDiscoveryRequest>,
-    responses: Streaming<DeltaDiscoveryResponse>,
-}
-
-impl Client {
-    /// Asks for policies as the proxy of `node-a`.
-    async fn open(mesh: &Mesh, token: Token) -> anyhow::Result<Self> {
-        let config = ChannelConfig {
-            servers: vec![mesh.control().address().parse()?],
-            alternative_hostname: None,
-            roots: Roots::from_setting(&mesh.control().root_certificate().to_string_lossy()),
-            credentials: Credentials::new(token, "Kubernetes", [])?,
-            connect_timeout: ChannelConfig::CONNECT_TIMEOUT,
-        };
-        let channel = ControlPlane::new(config)?.connect().await?;
-        let (requests, outgoing) = mpsc::channel(4);
-        let metadata = [("NAMESPACE", "istio-system"), ("NODE_NAME", "node-a")];
-        let text = |text: &str| prost_types::Value {
-            kind: Some(prost_types::value::Kind::StringValue(text.to_owned())),
-        };
-        let fields = metadata.map(|(key, value)| (key.to_owned(), text(value)));
-        let node = Node {
-            id: "ztunnel~192.0.2.1~ztunnel-x.istio-system~istio-system.svc.cluster.local"
-                .to_owned(),
-            metadata: Some(prost_types::Struct { fields: fields.into() }),
-            ..Node::default()
-        };
-        let first = DeltaDiscoveryRequest {
-            node: Some(node),
-            type_url: POLICIES.to_owned(),
-            ..DeltaDiscoveryRequest::default()
-        };
-        requests.send(first).await?;
-        let mut client = AggregatedDiscoveryServiceClient::new(channel);
-        let responses = client.delta_aggregated_resources(ReceiverStream::new(outgoing));
-        let responses = timeout(PATIENCE, responses).await??.into_inner();
-        Ok(Self { requests, responses })
-    }
-
-    async fn own(mesh: &Mesh) -> anyhow::Result<Self> {
-        Self::open(mesh, Token::File(mesh.node("node-a")?.credential())).await
-    }
-
-    async fn next(&mut self) -> anyhow::Result<DeltaDiscoveryResponse> {
-        timeout(PATIENCE, self.responses.message()).await??.context("the stream ended")
-    }
 }
 
 /// A proxy that does not understand what it gets.
@@ -245,58 +187,6 @@ pub(crate) async fn silent_client(lab: &Lab) -> anyhow::Result<()> {
     let end = client.next().await;
     ensure!(end.is_err(), "it is not cut: {end:?}");
     Ok(())
-}
-
-/// Another control plane, whose root ends soon and whose output nobody reads.
-pub(crate) struct OtherControl {
-    objects: std::path::PathBuf,
-    _process: Process,
-}
-
-impl OtherControl {
-    pub(crate) async fn start(bed: &Testbed) -> anyhow::Result<Self> {
-        let (state, objects) = (bed.directory("other-state")?, bed.directory("other-objects")?);
-        let key = KeyPair::generate()?;
-        let mut root = CertificateParams::default();
-        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        root.not_before = (SystemTime::now() - HOUR).into();
-        root.not_after = (SystemTime::now() + 20 * 24 * HOUR).into();
-        fs::write(state.join("root-key.pem"), key.serialize_pem())?;
-        fs::write(state.join("root-cert.pem"), root.self_signed(&key)?.pem())?;
-        let other = Self {
-            _process: bed
-                .command("bash")
-                .args(["-c", &format!("exec {AMBIT} control > >(sleep 600)")])
-                .named("control-other")
-                .env("CONTROL_DIRECTORY", &objects)
-                .env("CONTROL_STATE", &state)
-                .env("CONTROL_LISTEN", "127.0.0.1:15022")
-                .env("CONTROL_ADMIN", format!("127.0.0.1:{OTHER_CONTROL}"))
-                .spawn()?,
-            objects,
-        };
-        Ok(other)
-    }
-
-    /// Gives it much to complain about, again and again.
-    pub(crate) async fn talks(&self) -> anyhow::Result<()> {
-        eventually("the other control serves", PATIENCE, async || {
-            tokio::net::TcpStream::connect(("127.0.0.1", OTHER_CONTROL)).await.is_ok()
-        })
-        .await?;
-        for round in 0..6 {
-            let object = |number: u32| {
-                let spec = json!({"action": format!("NONE{round}")});
-                let mut policy = authorization_policy((&format!("n{number}"), "p"), "DENY", spec);
-                policy["spec"]["action"] = json!(format!("NONE{round}"));
-                format!("{policy}\n---\n")
-            };
-            fs::write(self.objects.join("bad.yaml"), (0..900).map(object).collect::<String>())?;
-            sleep(Duration::from_millis(1200)).await;
-        }
-        Ok(())
-    }
 }
 
 /// A node whose ztunnel does not start, with pods that want to be in the mesh.

@@ -11,8 +11,6 @@ use testbed::manifests::{authorization_policy, yaml};
 use testbed::mesh::{Chat, Mesh, MeshPod, PATIENCE};
 use testbed::{Process, Testbed, eventually};
 
-use crate::names::Names;
-
 const AMBIT: &str = env!("CARGO_BIN_EXE_ambit");
 /// Descriptors of a ztunnel: so many that its limit of connections is reached before.
 const DESCRIPTORS: u32 = 760;
@@ -38,8 +36,6 @@ pub(crate) struct Lab {
     authorizer: Mutex<Option<Process>>,
     open: Mutex<Vec<Chat>>,
     switches: PathBuf,
-    /// Answers that there is no such name.
-    _names: Names,
 }
 
 /// The same again and again, in so many loops at once, with a pause in seconds.
@@ -61,8 +57,7 @@ pub(crate) fn talk(host: &str, port: u16) -> String {
 impl Lab {
     pub(crate) async fn open(bed: &Testbed) -> anyhow::Result<Self> {
         let [resolver, _] = bed.infra_ips();
-        let names = Names::serve((resolver, 53).into()).await?;
-        // In place, because the file is bind-mounted over /etc/resolv.conf.
+        // Nobody answers there. In place, because the file is bind-mounted over /etc/resolv.conf.
         fs::write(bed.directory("")?.join("resolv.conf"), format!("nameserver {resolver}\n"))?;
         let switches = bed.directory("switches")?;
         let ztunnel = switches.join("ztunnel.sh");
@@ -118,7 +113,6 @@ impl Lab {
             authorizer: Mutex::new(Some(authorizer)),
             open: Mutex::default(),
             switches,
-            _names: names,
             mesh,
         };
         // What starts is refused for a moment; that is no fault to be seen.

@@ -1,21 +1,19 @@
 //! Dashboards and alert rules of `manifests/`, in a real Prometheus that scrapes a running mesh:
 //! every query has data, and every alert fires when its fault is there and not before.
 
+mod callers;
 mod faults;
 mod lab;
+mod other;
 mod server;
 mod shipped;
 mod watch;
-
-#[path = "../support/names.rs"]
-mod names;
-#[path = "../support/peer.rs"]
-mod peer;
 
 use std::time::Duration;
 
 use faults as cause;
 use lab::Lab;
+use other::OtherControl;
 use server::Prometheus;
 use testbed::Testbed;
 use watch::Watch;
@@ -82,7 +80,7 @@ testbed::scenario! {
         ).await?;
         watch.fires(&["AmbitResponsesRejected"], cause::rejecting_client(&lab)).await?;
         watch.fires(&["AmbitSubscriberCut"], cause::silent_client(&lab)).await?;
-        let other = cause::OtherControl::start(&bed).await?;
+        let other = OtherControl::start(&bed).await?;
         watch.fires(&["AmbitRootExpires", "AmbitLogLinesDropped"], other.talks()).await?;
         watch.fires(
             &["AmbitZtunnelDown", "AmbitPodsPending", "AmbitPodsHeld"],

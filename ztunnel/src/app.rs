@@ -33,6 +33,7 @@ use crate::decide::OwnPorts;
 use crate::proxy::Shared;
 use crate::record::ConnectionMetrics;
 use crate::state::{State, StaticState};
+use crate::text;
 use crate::workload::{WorkloadManager, WorkloadMetrics, WorkloadView};
 use pods::Pods;
 
@@ -123,6 +124,7 @@ impl App {
         servers::start(&served, readiness, registry, logging, &quit).await?;
         tokio::spawn(prefetch(Arc::clone(&shared), quit.clone()));
         tokio::spawn(quit_at_signal(quit.clone()));
+        tokio::spawn(text::keep_small(quit.clone()));
         if known(synced, &quit).await {
             state_known.set_ready(true);
             // Not before: a pod that is handed over must find its policies.

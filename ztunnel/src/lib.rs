@@ -11,7 +11,7 @@
 //! - [`record`]: a connection's one record: metrics and log
 //! - [`app`]: all tasks, wired in one place
 //! - [`config`]: what the environment says
-//! - [`allocator`]: what becomes of freed buffers
+//! - [`allocator`], `text`: what becomes of freed buffers, and of code that only the start needed
 
 pub mod allocator;
 pub mod app;
@@ -22,6 +22,7 @@ pub mod proxy;
 pub mod record;
 pub mod sockets;
 pub mod state;
+mod text;
 pub mod workload;
 
 use std::process::ExitCode;

@@ -54,8 +54,9 @@ testbed::scenario! {
         };
         let (special, usual): (Vec<_>, Vec<_>) = queries.iter().partition(|query| asked(query));
         for (dashboard, panel, legend) in NEED_A_FAULT {
-            let there = special.iter().any(|query| (&query.dashboard, &query.panel, &query.legend)
-                == (&(*dashboard).to_owned(), &(*panel).to_owned(), &(*legend).to_owned()));
+            let there = special.iter().any(|query| {
+                query.dashboard == *dashboard && query.panel == *panel && query.legend == *legend
+            });
             assert!(there, "{dashboard}, {panel}, {legend}: no such query");
         }
         prometheus.answers(&usual, WARM).await?;

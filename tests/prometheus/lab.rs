@@ -19,7 +19,6 @@ pub(crate) const OTHER_CONTROL: u16 = 15026;
 
 /// The mesh.
 pub(crate) struct Lab {
-    pub(crate) bed: Testbed,
     pub(crate) mesh: Mesh,
     /// Calls the store through the waypoint.
     pub(crate) web: MeshPod,
@@ -101,7 +100,6 @@ impl Lab {
         let server = mesh.pod("lab/server").on("node-b").echoing().enrolled().await?;
         mesh.has_service(&mesh.service("lab/server").port(7, 7).create()?).await?;
         let lab = Self {
-            bed: bed.clone(),
             web,
             waypoint,
             client: mesh.pod("lab/client").on("node-a").enrolled().await?,

@@ -122,7 +122,7 @@ fn constants(text: &str) -> impl Iterator<Item = Constant<'_>> {
         let (_, rest) = line.split_once("const ")?;
         let (name, rest) = rest.split_once(": ")?;
         let (kind, value) = rest.split_once(" = ")?;
-        let number = ["usize", "u64", "u32", "u16", "i32"].contains(&kind);
+        let number = ["usize", "u64", "i64", "u32", "u16", "i32"].contains(&kind);
         number.then(|| Constant { name, value: value.trim_end_matches(';') })
     })
 }

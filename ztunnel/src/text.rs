@@ -16,7 +16,7 @@ const FIRST: Duration = Duration::from_secs(10);
 const EVERY: Duration = Duration::from_hours(1);
 
 /// Gives back what the start needed, and then now and again what was needed once, until `quit`.
-pub async fn keep_small(quit: CancellationToken) {
+pub(crate) async fn keep_small(quit: CancellationToken) {
     let mut wait = FIRST;
     loop {
         tokio::select! {

@@ -80,7 +80,7 @@ function Body({ data, name }: { data: Data; name: string }) {
         <Tile label="Open connections" value={count(node.connections)} note={`${count(node.totals.opened)} opened in the window`} />
         <Tile label="Failed" value={count(node.totals.failed)} note={percent(node.totals.failed / Math.max(1, node.totals.opened, node.totals.failed))} {...(node.totals.failed ? { tone: 'warning' as const } : {})} />
         <Tile label="Refused" value={count(node.totals.refused)} note="by policy" {...(node.totals.refused ? { tone: 'warning' as const } : {})} />
-        <Tile label="Handshakes" value={rate(node.handshakesPerSecond)} note="TLS, both ways" />
+        <Tile label="Handshakes" value={rate(node.handshakesPerSecond)} note="TLS, accepted" />
         <Tile label="Proxy CPU" value={`${significant(node.cpuPercent)} %`} note="of one core" />
         <Tile label="Proxy memory" value={bytes(node.residentBytes)} note={plural(node.descriptors, 'descriptor')} />
         <Tile label="Certificates" value={count(node.certificates)} note={node.nextExpiryMs ? `first expires ${relative(node.nextExpiryMs, at)}` : 'none expires'} />

@@ -2,6 +2,7 @@
 //! every query has data, and every alert fires when its fault is there and not before.
 
 mod callers;
+#[expect(clippy::unused_async, reason = "a fault is a future, also where it waits for nothing")]
 mod faults;
 mod lab;
 mod other;
@@ -46,7 +47,7 @@ testbed::scenario! {
     within 240;
     async fn every_query_has_data_and_every_alert_its_fault(bed: Testbed) -> anyhow::Result<()> {
         let lab = Lab::open(&bed).await?;
-        let prometheus = Prometheus::start(&bed, lab.targets()).await?;
+        let prometheus = Prometheus::start(&bed, &lab.targets()).await?;
         let queries = shipped::queries()?;
         let asked = |query: &shipped::Query| {
             let key = (query.dashboard.as_str(), query.panel.as_str(), query.legend.as_str());
@@ -81,7 +82,7 @@ testbed::scenario! {
         ).await?;
         watch.fires(&["AmbitResponsesRejected"], cause::rejecting_client(&lab)).await?;
         watch.fires(&["AmbitSubscriberCut"], cause::silent_client(&lab)).await?;
-        let other = OtherControl::start(&bed).await?;
+        let other = OtherControl::start(&bed)?;
         watch.fires(&["AmbitRootExpires", "AmbitLogLinesDropped"], other.talks()).await?;
         watch.fires(
             &["AmbitZtunnelDown", "AmbitPodsPending", "AmbitPodsHeld"],

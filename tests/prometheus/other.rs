@@ -23,7 +23,7 @@ pub(crate) struct OtherControl {
 }
 
 impl OtherControl {
-    pub(crate) async fn start(bed: &Testbed) -> anyhow::Result<Self> {
+    pub(crate) fn start(bed: &Testbed) -> anyhow::Result<Self> {
         let (state, objects) = (bed.directory("other-state")?, bed.directory("other-objects")?);
         let key = KeyPair::generate()?;
         let mut root = CertificateParams::default();
@@ -33,7 +33,7 @@ impl OtherControl {
         root.not_after = (SystemTime::now() + 20 * 24 * HOUR).into();
         fs::write(state.join("root-key.pem"), key.serialize_pem())?;
         fs::write(state.join("root-cert.pem"), root.self_signed(&key)?.pem())?;
-        let other = Self {
+        Ok(Self {
             _process: bed
                 .command("bash")
                 .args(["-c", &format!("exec {AMBIT} control > >(sleep 600)")])
@@ -44,8 +44,7 @@ impl OtherControl {
                 .env("CONTROL_ADMIN", format!("127.0.0.1:{OTHER_CONTROL}"))
                 .spawn()?,
             objects,
-        };
-        Ok(other)
+        })
     }
 
     /// Gives it much to complain about, again and again.

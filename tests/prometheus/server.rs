@@ -1,5 +1,6 @@
 //! A Prometheus, started as an operator would, and what it answers.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -27,18 +28,22 @@ fn now() -> f64 {
 
 /// Everything but letters and digits as `%XX`.
 fn encoded(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
-            other => format!("%{other:02X}"),
-        })
-        .collect()
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
 }
 
 impl Prometheus {
     /// Starts it with the shipped rules and scrape configuration, and waits until every target
     /// but those that are to come later is up.
-    pub(crate) async fn start(bed: &Testbed, targets: Vec<Value>) -> anyhow::Result<Self> {
+    pub(crate) async fn start(bed: &Testbed, targets: &[Value]) -> anyhow::Result<Self> {
         let directory = bed.directory("prometheus")?;
         // JSON is YAML.
         let rules = directory.join("rules.yaml");
@@ -46,7 +51,7 @@ impl Prometheus {
         let config = json!({
             "global": {"scrape_interval": SECOND, "scrape_timeout": SECOND, "evaluation_interval": SECOND},
             "rule_files": [rules],
-            "scrape_configs": shipped::scrape(&targets)?,
+            "scrape_configs": shipped::scrape(targets)?,
         });
         let file = directory.join("prometheus.yaml");
         fs::write(&file, config.to_string())?;

@@ -80,8 +80,11 @@ pub(crate) async fn run(options: &Options) -> Result<Outcome, Failure> {
     if style::stderr_is_alive() {
         eprintln!("watching {}; Ctrl-C ends", clean(&mesh.name()));
     }
+    // A change has no policy, service or identity, and is no failure.
+    let changes = !asked.failed
+        && [&asked.policy, &asked.service, &asked.identity].iter().all(|filter| filter.is_empty());
     for stream in streams {
-        tokio::spawn(follow(stream, lines.clone()));
+        tokio::spawn(follow(stream, changes, lines.clone()));
     }
     let colour = style::stdout_takes_colour();
     let watch = connections(&remembered, asked, lines);
@@ -116,7 +119,7 @@ pub(crate) async fn run(options: &Options) -> Result<Outcome, Failure> {
 type Lines = mpsc::Sender<Result<Line, Failure>>;
 
 /// Reads events until the end of the stream.
-async fn follow(mut stream: Incoming, lines: Lines) {
+async fn follow(mut stream: Incoming, changes: bool, lines: Lines) {
     let mut events = Events::default();
     loop {
         let frame = match stream.frame().await {
@@ -130,7 +133,9 @@ async fn follow(mut stream: Incoming, lines: Lines) {
                 "incident" => {
                     serde_json::from_str(&data).ok().map(|one| Line::Failed(Box::new(one)))
                 }
-                "event" => serde_json::from_str(&data).ok().map(|one| Line::Changed(Box::new(one))),
+                "event" if changes => {
+                    serde_json::from_str(&data).ok().map(|one| Line::Changed(Box::new(one)))
+                }
                 _ => None,
             };
             if let Some(line) = line

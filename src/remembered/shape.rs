@@ -1,6 +1,6 @@
 //! Answers of the API (docs/observe.md), as far as they are shown. What is missing is 0 or empty.
 
-use observe::pb::{Connection, Edge, Event, Incident};
+use observe::pb::{Connection, Edge, Incident};
 use serde::{Deserialize, Serialize};
 
 /// A page with what is said about its window.
@@ -85,13 +85,6 @@ pub(crate) struct Records {
 pub(crate) struct Incidents {
     pub(crate) incidents: Vec<Incident>,
     pub(crate) dropped: u64,
-}
-
-/// `events`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Events {
-    pub(crate) events: Vec<Event>,
 }
 
 /// `connections`.

@@ -29,15 +29,6 @@ pub(crate) fn span(span: Duration) -> String {
     }
 }
 
-/// A span in microseconds as time on a wire: `850 us`, `12.3 ms`, `4.20 s`.
-pub(crate) fn micros(micros: u64) -> String {
-    match micros {
-        0..1_000 => format!("{micros} us"),
-        1_000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
-        _ => format!("{:.2} s", micros as f64 / 1e6),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,9 +44,6 @@ mod tests {
             [(0, "0s"), (59, "59s"), (60, "1m"), (725, "12m5s"), (7200, "2h"), (273_600, "3d4h")]
         {
             assert_eq!(span(Duration::from_secs(seconds)), want);
-        }
-        for (count, want) in [(999, "999 us"), (12_345, "12.3 ms"), (4_200_000, "4.20 s")] {
-            assert_eq!(micros(count), want);
         }
     }
 }

@@ -31,12 +31,20 @@ pub(crate) fn unknown<'a>(
 /// At most three, the most alike first.
 fn nearest<'a>(wanted: &str, known: &BTreeSet<&'a str>) -> Vec<&'a str> {
     let short = |name: &'a str| name.rsplit('/').next().unwrap_or(name);
+    let wanted_short = wanted.rsplit('/').next().unwrap_or(wanted);
     let likeness = |name: &'a str| {
-        let whole = strsim::jaro_winkler(wanted, name);
-        // A name without its namespace, or with another's.
-        let own = strsim::jaro_winkler(wanted.rsplit('/').next().unwrap_or(wanted), short(name));
         let distance = strsim::damerau_levenshtein(wanted, name);
-        if distance <= 2 { 1.0 - distance as f64 / 100.0 } else { whole.max(own - 0.05) }
+        if distance <= 2 {
+            return 1.0 - distance as f64 / 100.0;
+        }
+        // A name without its namespace, or with another's.
+        if short(name) == wanted_short {
+            return 0.97;
+        }
+        let whole = strsim::jaro_winkler(wanted, name);
+        let own = strsim::jaro_winkler(wanted_short, short(name));
+        // A slip of the finger is likelier than another name that begins alike.
+        whole.max(own - 0.05).min(0.9)
     };
     let mut alike: Vec<(f64, &str)> =
         known.iter().map(|name| (likeness(name), *name)).filter(|(of, _)| *of >= ALIKE).collect();

@@ -74,12 +74,16 @@ pub(crate) fn connection(filter: &Filter, open: &Connection) -> bool {
     key.is_some_and(|key| pods(filter, key, &open.node, source, destination))
 }
 
-/// Whether an event is wanted: of what a filter can say, it has a node and a subject.
+/// Whether an event is wanted: of what a filter can say, it has a node and a subject, and may be
+/// no failure.
 pub(crate) fn event(filter: &Filter, event: &Event) -> bool {
     let named = |name: &str| {
         name.is_empty() || event.subject.split([' ', '/', ',']).any(|part| means(name, part))
     };
-    means(&filter.node, &event.node) && named(&filter.namespace) && named(&filter.workload)
+    means(&filter.node, &event.node)
+        && named(&filter.namespace)
+        && named(&filter.workload)
+        && (!filter.failed || event.level != "info")
 }
 
 #[cfg(test)]

@@ -88,4 +88,7 @@ fn an_event_is_found_by_its_node_and_by_what_it_is_about() {
     assert!(super::event(&by("", "deny-web", "node-a"), &event));
     assert!(!super::event(&by("front", "", ""), &event));
     assert!(!super::event(&by("", "", "node-b"), &event));
+    let failed = Filter { failed: true, ..Filter::default() };
+    assert!(!super::event(&failed, &Event { level: "info".to_owned(), ..event.clone() }));
+    assert!(super::event(&failed, &Event { level: "warning".to_owned(), ..event }));
 }

@@ -33,7 +33,8 @@ async fn idle_with_two_workloads(
     mesh.pod("shop/other").on("node-b").enrolled().await?;
     web.is_seen_as(store.at4(7)).await?;
     println!("after the start: {:?}", store.ztunnel()?.memory()?);
-    let small = async || store.ztunnel().and_then(|z| z.memory()).is_ok_and(|m| m.resident <= resident);
+    let small =
+        async || store.ztunnel().and_then(|z| z.memory()).is_ok_and(|m| m.resident <= resident);
     // What is too much is said by who asked.
     let _ = testbed::eventually("it is small", Duration::from_secs(30), small).await;
     let memory = store.ztunnel()?.memory()?;

@@ -6,9 +6,26 @@ use std::{env, fs};
 
 /// Messages that are JSON too.
 const JSON: &[&str] = &[
-    "Answer", "Backend", "Bucket", "Certificate", "Connection", "Cost", "Counters", "Edge",
-    "EdgeKey", "Event", "Filter", "Incident", "Origin", "Party", "Pod", "Policy", "Query", "Route",
-    "Sketch", "State",
+    "Answer",
+    "Backend",
+    "Bucket",
+    "Certificate",
+    "Connection",
+    "Cost",
+    "Counters",
+    "Edge",
+    "EdgeKey",
+    "Event",
+    "Filter",
+    "Incident",
+    "Origin",
+    "Party",
+    "Pod",
+    "Policy",
+    "Query",
+    "Route",
+    "Sketch",
+    "State",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -24,8 +41,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         );
     }
     for name in ["EdgeKey", "Party"] {
-        config =
-            config.message_attribute(format!(".ambit.observe.v1.{name}"), "#[derive(PartialOrd, Ord)]");
+        config = config
+            .message_attribute(format!(".ambit.observe.v1.{name}"), "#[derive(PartialOrd, Ord)]");
     }
     config.compile_fds(descriptors)?;
     pages()
@@ -51,7 +68,11 @@ fn pages() -> Result<(), Box<dyn std::error::Error>> {
                 Some(shown) => (shown, true),
                 None => (name.as_str(), false),
             };
-            writeln!(table, "File {{ name: {shown:?}, compressed: {compressed}, bytes: include_bytes!({:?}) }},", path.canonicalize()?)?;
+            writeln!(
+                table,
+                "File {{ name: {shown:?}, compressed: {compressed}, bytes: include_bytes!({:?}) }},",
+                path.canonicalize()?
+            )?;
         }
     }
     table.push(']');

@@ -36,7 +36,7 @@ const MAX_HANDSHAKES_OF_ONE: usize = 32;
 /// Pause after an accept that failed, as when there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a tunnel waits for its address to be bound to this waypoint: the caller's node proxy
-/// may have heard of that first (docs/wire.md, "No lost request").
+/// may have heard of that first (docs/wire.md, "Waypoints").
 const ARRIVAL: Duration = Duration::from_secs(1);
 
 /// The HBONE listener of a Gateway.

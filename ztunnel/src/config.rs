@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use hbone::identity::TrustDomain;
 use hbone::tunnel::TunnelConfig;
-use socket2::TcpKeepalive;
 use observe::ring::RingSettings;
+use socket2::TcpKeepalive;
 
 use crate::sockets::SocketOptions;
 use crate::state::Place;

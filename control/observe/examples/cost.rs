@@ -48,7 +48,8 @@ fn resident_mib() -> f64 {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds: u64 = std::env::args().nth(1).map_or(Ok(60), |text| text.parse())?;
     let directory = tempfile::tempdir()?;
-    let ring = RingSettings { directory: Some(directory.path().into()), limit: RingSettings::LIMIT };
+    let ring =
+        RingSettings { directory: Some(directory.path().into()), limit: RingSettings::LIMIT };
     let recorder = Recorder::new(Origin::default(), ring);
     let quit = CancellationToken::new();
     let collected = tokio::spawn(collector::run(recorder.clone(), quit.clone()));
@@ -61,7 +62,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let flow = recorder.open(key(n % EDGES), Ends::default());
             flow.sent(1_000);
             flow.received(10_000);
-            let failure = (n % 100 == 0).then(|| Failure { class: "DENY".into(), refused: true, ..Failure::default() });
+            let failure = (n % 100 == 0).then(|| Failure {
+                class: "DENY".into(),
+                refused: true,
+                ..Failure::default()
+            });
             recorder.close(&flow, failure);
             n += 1;
         }
@@ -79,6 +84,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let query = Query { from_ms: now - 3_600_000, to_ms: now, want, ..Query::default() };
     let (asked, before) = (Instant::now(), cpu());
     let edges = recorder.answer(&query)?.edges.len();
-    println!("the last hour: {edges} edges in {:?}, {:.3} s of CPU", asked.elapsed(), cpu() - before);
+    println!(
+        "the last hour: {edges} edges in {:?}, {:.3} s of CPU",
+        asked.elapsed(),
+        cpu() - before
+    );
     Ok(())
 }

@@ -112,11 +112,7 @@ impl Page {
         match self {
             Self::Node(name) => filter.node.clone_from(name),
             Self::Workload(namespace, name) => {
-                filter = Filter {
-                    namespace: namespace.clone(),
-                    workload: name.clone(),
-                    ..filter
-                };
+                filter = Filter { namespace: namespace.clone(), workload: name.clone(), ..filter };
             }
             _ => {}
         }

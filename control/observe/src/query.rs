@@ -80,11 +80,8 @@ impl Checked {
             step => step,
         };
         let step = step.saturating_add(RESOLUTION_MS - 1) / RESOLUTION_MS * RESOLUTION_MS;
-        let from = if query.step_ms == 0 {
-            step_of(from, RESOLUTION_MS)
-        } else {
-            step_of(from, step)
-        };
+        let from =
+            if query.step_ms == 0 { step_of(from, RESOLUTION_MS) } else { step_of(from, step) };
         let steps = (to - from + step - 1) / step;
         if steps > MAX_STEPS {
             let least = (to - from) / MAX_STEPS + 1;

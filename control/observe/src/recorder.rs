@@ -14,15 +14,15 @@ mod edges;
 mod flow;
 mod incidents;
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::broadcast;
 
 use self::edges::Edges;
-pub use self::flow::{Ends, Flow};
 use self::flow::Flows;
+pub use self::flow::{Ends, Flow};
 use self::incidents::Incidents;
 use crate::now_ms;
 use crate::pb::{EdgeKey, Event, Incident, Origin, Party, State};

@@ -91,13 +91,13 @@ fn an_object_of_the_source_is_left_alone_and_its_removal_is_repaired() {
         world.service(&Key::new("shop", "waypoint")).map(|s| s.meta.labels.len())
     };
     mesh.set("gateway", GATEWAY);
-    assert_eq!(managed(&mesh), Some(3));
+    assert_eq!(managed(&mesh), Some(4));
     mesh.set("service", service);
     assert_eq!(managed(&mesh), Some(0), "the source's own");
     mesh.set("gateway", &GATEWAY.replace("name: mesh", "name: other"));
     assert_eq!(managed(&mesh), Some(0), "and it stays");
     mesh.remove("service");
-    assert_eq!(managed(&mesh), Some(3), "deployed again");
+    assert_eq!(managed(&mesh), Some(4), "deployed again");
     mesh.set("service", service);
     mesh.remove("gateway");
     assert_eq!(managed(&mesh), Some(0), "not taken along");

@@ -3,7 +3,7 @@
 //! The caller's node proxy and the waypoint hear of a new binding at different moments. A tunnel
 //! that comes by the old way after its waypoint has heard of the new one is still served: control
 //! leaves the policies and routes of the old way in force for longer than that
-//! (docs/wire.md, "No lost request").
+//! (docs/wire.md, "Waypoints").
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

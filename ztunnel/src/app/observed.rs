@@ -58,8 +58,9 @@ pub(super) fn state(served: &Served, ready: bool) -> State {
         pods: pods.collect(),
         certificates: certificates(served),
         ready,
-        policies: snapshot.policies().map(|policy| {
-            Policy {
+        policies: snapshot
+            .policies()
+            .map(|policy| Policy {
                 name: policy.key.to_string(),
                 action: match policy.action {
                     Action::Allow => "ALLOW",
@@ -74,8 +75,8 @@ pub(super) fn state(served: &Served, ready: bool) -> State {
                 }
                 .to_owned(),
                 dry_run: policy.dry_run,
-            }
-        }).collect(),
+            })
+            .collect(),
         ..State::default()
     }
 }
@@ -83,22 +84,27 @@ pub(super) fn state(served: &Served, ready: bool) -> State {
 fn certificates(served: &Served) -> Vec<Certificate> {
     let now = SystemTime::now();
     let kept = served.shared.certificates.summaries();
-    kept.into_iter().map(|kept| {
-        let ms = |at: SystemTime| at.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
-        let state = match (kept.life, kept.failure.is_empty()) {
-            (Some((_, end)), _) if end > now => "valid",
-            (Some(_), _) => "expired",
-            (None, true) => "pending",
-            (None, false) => "failed",
-        };
-        Certificate {
-            identity: kept.identity.to_string(),
-            not_before_ms: kept.life.map_or(0, |(begin, _)| ms(begin)),
-            not_after_ms: kept.life.map_or(0, |(_, end)| ms(end)),
-            state: state.to_owned(),
-            error: kept.failure,
-            kind: "ztunnel".to_owned(),
-            ..Certificate::default()
-        }
-    }).collect()
+    kept.into_iter()
+        .map(|kept| {
+            let ms = |at: SystemTime| {
+                at.duration_since(UNIX_EPOCH)
+                    .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+            };
+            let state = match (kept.life, kept.failure.is_empty()) {
+                (Some((_, end)), _) if end > now => "valid",
+                (Some(_), _) => "expired",
+                (None, true) => "pending",
+                (None, false) => "failed",
+            };
+            Certificate {
+                identity: kept.identity.to_string(),
+                not_before_ms: kept.life.map_or(0, |(begin, _)| ms(begin)),
+                not_after_ms: kept.life.map_or(0, |(_, end)| ms(end)),
+                state: state.to_owned(),
+                error: kept.failure,
+                kind: "ztunnel".to_owned(),
+                ..Certificate::default()
+            }
+        })
+        .collect()
 }

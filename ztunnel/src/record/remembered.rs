@@ -44,11 +44,9 @@ fn party(workload: &Workload, identity: String) -> Party {
 fn source(facts: &Facts, identity: String) -> Party {
     match (facts.src_workload.as_deref(), facts.src_baggage.as_deref()) {
         (Some(workload), _) => party(workload, identity),
-        (None, Some(said)) => Party {
-            namespace: said.namespace.clone(),
-            workload: said.workload.clone(),
-            identity,
-        },
+        (None, Some(said)) => {
+            Party { namespace: said.namespace.clone(), workload: said.workload.clone(), identity }
+        }
         (None, None) => Party { identity, ..Party::default() },
     }
 }

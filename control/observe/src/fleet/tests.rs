@@ -1,9 +1,7 @@
 //! Proxies that answer, that do not, and that say what they may not.
 
 use super::*;
-use crate::pb::{
-    Answer, Edge, EdgeKey, Incident, Reply, ToProxy, reply, to_proxy,
-};
+use crate::pb::{Answer, Edge, EdgeKey, Incident, Reply, ToProxy, reply, to_proxy};
 
 fn query() -> Query {
     Query { from_ms: 0, to_ms: 60_000, want: vec!["edges".into()], ..Query::default() }
@@ -26,7 +24,9 @@ fn answering(attached: &Arc<Attached>, answer: Answer) {
     let mut questions = attached.to_send().expect("the first time");
     let attached = Arc::clone(attached);
     tokio::spawn(async move {
-        while let Some(ToProxy { message: Some(to_proxy::Message::Question(asked)) }) = questions.recv().await {
+        while let Some(ToProxy { message: Some(to_proxy::Message::Question(asked)) }) =
+            questions.recv().await
+        {
             let result = Some(reply::Result::Answer(answer.clone()));
             attached.replied(Reply { id: asked.id, result });
         }
@@ -34,7 +34,8 @@ fn answering(attached: &Arc<Attached>, answer: Answer) {
 }
 
 fn edge(reporter: &str, waypoint: &str) -> Edge {
-    let key = EdgeKey { reporter: reporter.into(), waypoint: waypoint.into(), ..EdgeKey::default() };
+    let key =
+        EdgeKey { reporter: reporter.into(), waypoint: waypoint.into(), ..EdgeKey::default() };
     Edge { key: Some(key), node: "elsewhere".into(), ..Edge::default() }
 }
 
@@ -47,7 +48,8 @@ async fn one_that_does_not_answer_is_named_and_holds_nobody_up() {
     let begun = tokio::time::Instant::now();
     let heard = fleet.ask(query()).await.expect("in bounds");
     assert_eq!(begun.elapsed(), PATIENCE);
-    let results: Vec<_> = heard.iter().map(|h| (h.origin.node.as_str(), h.result.is_ok())).collect();
+    let results: Vec<_> =
+        heard.iter().map(|h| (h.origin.node.as_str(), h.result.is_ok())).collect();
     assert_eq!(results, [("", true), ("a", true), ("b", false)]);
 }
 
@@ -74,7 +76,8 @@ async fn a_proxy_tells_of_its_own_traffic_only() {
         edge("destination", ""),
         edge("source", "shop/waypoint"),
     ];
-    let incident = |waypoint: &str| Incident { key: edge("waypoint", waypoint).key, ..Incident::default() };
+    let incident =
+        |waypoint: &str| Incident { key: edge("waypoint", waypoint).key, ..Incident::default() };
     let incidents = vec![incident("shop/waypoint"), incident("bank/waypoint"), Incident::default()];
     answering(&waypoint, Answer { edges, incidents, ..Answer::default() });
     let heard = fleet.ask(query()).await.expect("in bounds");

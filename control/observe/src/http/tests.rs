@@ -17,10 +17,23 @@ async fn get(target: &str) -> (u16, serde_json::Value) {
 #[tokio::test]
 async fn every_page_of_nobody_is_empty_and_has_its_window() {
     let (status, about) = get("/api/v1/about").await;
-    assert_eq!((status, &about["scope"], &about["version"]), (200, &"node".into(), &"1.2.3".into()));
+    assert_eq!(
+        (status, &about["scope"], &about["version"]),
+        (200, &"node".into(), &"1.2.3".into())
+    );
     for page in [
-        "answer", "mesh", "nodes", "nodes/a", "workloads", "workloads/shop/web", "waypoints",
-        "policies", "certificates", "incidents", "events", "connections",
+        "answer",
+        "mesh",
+        "nodes",
+        "nodes/a",
+        "workloads",
+        "workloads/shop/web",
+        "waypoints",
+        "policies",
+        "certificates",
+        "incidents",
+        "events",
+        "connections",
     ] {
         let (status, shown) = get(&format!("/api/v1/{page}?from=600000&to=1200000")).await;
         assert_eq!(status, 200, "{page}: {shown}");
@@ -52,7 +65,12 @@ async fn what_is_wrong_is_named() {
 
 #[test]
 fn names_in_paths_are_decoded_once() {
-    for (path, want) in [("nodes/a%20b", "nodes/a b"), ("nodes/a+b", "nodes/a+b"), ("nodes/%2525", "nodes/%25"), ("a%26b=c", "a&b=c")] {
+    for (path, want) in [
+        ("nodes/a%20b", "nodes/a b"),
+        ("nodes/a+b", "nodes/a+b"),
+        ("nodes/%2525", "nodes/%25"),
+        ("a%26b=c", "a&b=c"),
+    ] {
         assert_eq!(parameters::decoded(path), want);
     }
 }

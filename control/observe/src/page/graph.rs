@@ -78,7 +78,11 @@ pub(super) fn graph(heard: &[Heard], group: Group) -> Graph {
         }
     }
     for pod in pods(heard) {
-        let party = Party { namespace: pod.namespace.clone(), workload: pod.workload.clone(), ..Party::default() };
+        let party = Party {
+            namespace: pod.namespace.clone(),
+            workload: pod.workload.clone(),
+            ..Party::default()
+        };
         let vertex = vertex(&party, "", group, &waypoints);
         let vertex = vertices.entry(vertex.id.clone()).or_insert(vertex);
         vertex.pods += 1;
@@ -208,7 +212,8 @@ impl Sides {
 
     fn link(self, (from, to, service, port): LinkKey) -> Link {
         // Where the caller has no proxy, the other end counts alone.
-        let mut all = if self.source.is_empty() { self.destination.clone() } else { self.source.clone() };
+        let mut all =
+            if self.source.is_empty() { self.destination.clone() } else { self.source.clone() };
         // What the destination refused is a failure of the source too, and known better there.
         all.failed = self.source.failed.max(self.destination.failed);
         all.refused = self.source.refused.max(self.destination.refused);

@@ -100,7 +100,8 @@ pub(super) fn cards(heard: &[Heard]) -> Cards {
     for one in heard.iter().filter(|heard| heard.origin.kind != "control") {
         by_node.entry(&one.origin.node).or_default().push(one);
     }
-    let known: Vec<&Pod> = control(heard).map(|state| state.pods.iter().collect()).unwrap_or_default();
+    let known: Vec<&Pod> =
+        control(heard).map(|state| state.pods.iter().collect()).unwrap_or_default();
     for pod in &known {
         if !pod.node.is_empty() {
             by_node.entry(&pod.node).or_default();

@@ -64,10 +64,8 @@ impl Course {
 
     /// Steps that counted something.
     pub(super) fn points(&self) -> Vec<Point> {
-        let point = |(at_ms, counters): (&i64, &Counters)| Point {
-            at_ms: *at_ms,
-            totals: counters.into(),
-        };
+        let point =
+            |(at_ms, counters): (&i64, &Counters)| Point { at_ms: *at_ms, totals: counters.into() };
         self.0.iter().map(point).collect()
     }
 

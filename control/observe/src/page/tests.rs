@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::pb::{
-    Answer, Backend, Bucket, Cost, Counters, Edge, EdgeKey, Origin, Party, Pod, Policy, Route, State,
+    Answer, Backend, Bucket, Cost, Counters, Edge, EdgeKey, Origin, Party, Pod, Policy, Route,
+    State,
 };
 
 fn party(namespace: &str, workload: &str) -> Option<Party> {
@@ -76,7 +77,10 @@ fn a_connection_that_both_ends_counted_is_one() {
     ];
     let graph = show(&Page::Mesh(graph::Group::Workload), &all);
     let link = link(&graph, "workload:shop/web", "workload:shop/orders");
-    assert_eq!((&link["totals"]["opened"], &link["totals"]["sentBytes"]), (&10.into(), &1000.into()));
+    assert_eq!(
+        (&link["totals"]["opened"], &link["totals"]["sentBytes"]),
+        (&10.into(), &1000.into())
+    );
     assert_eq!((&link["security"], &link["health"]), (&"mtls".into(), &"ok".into()));
     let page = show(&Page::Workload("shop".into(), "orders".into()), &all);
     assert_eq!(page["inbound"]["totals"]["opened"], 10);
@@ -102,11 +106,24 @@ fn a_refusal_names_its_policy_and_is_not_counted_twice() {
         ..key(reporter)
     };
     let all = [
-        heard("a", "ztunnel", vec![
-            edge(key("source"), Counters { opened: 4, ..Counters::default() }),
-            edge(denied("source", "CONNECT", ""), Counters { failed: 4, ..Counters::default() }),
-        ], State::default()),
-        heard("b", "ztunnel", vec![edge(denied("destination", "DENY", "shop/no-web"), failed)], State::default()),
+        heard(
+            "a",
+            "ztunnel",
+            vec![
+                edge(key("source"), Counters { opened: 4, ..Counters::default() }),
+                edge(
+                    denied("source", "CONNECT", ""),
+                    Counters { failed: 4, ..Counters::default() },
+                ),
+            ],
+            State::default(),
+        ),
+        heard(
+            "b",
+            "ztunnel",
+            vec![edge(denied("destination", "DENY", "shop/no-web"), failed)],
+            State::default(),
+        ),
     ];
     let graph = show(&Page::Mesh(graph::Group::Workload), &all);
     let link = link(&graph, "workload:shop/web", "workload:shop/orders");
@@ -115,7 +132,10 @@ fn a_refusal_names_its_policy_and_is_not_counted_twice() {
     assert_eq!(link["policies"][0], "shop/no-web");
     let policies = show(&Page::Policies, &all);
     assert_eq!(policies["policies"][0]["name"], "shop/no-web");
-    assert_eq!((&policies["policies"][0]["allowed"], &policies["policies"][0]["refused"]), (&0.into(), &4.into()));
+    assert_eq!(
+        (&policies["policies"][0]["allowed"], &policies["policies"][0]["refused"]),
+        (&0.into(), &4.into())
+    );
 }
 
 fn through_the_waypoint() -> [Heard; 2] {
@@ -168,7 +188,10 @@ fn traffic_through_a_waypoint_goes_to_it_and_on_from_it() {
 fn a_split_is_shown_as_configured_and_as_measured() {
     let page = show(&Page::Waypoints, &through_the_waypoint());
     let waypoint = &page["waypoints"][0];
-    assert_eq!((&waypoint["name"], &waypoint["instances"][0]["ready"]), (&"waypoint".into(), &true.into()));
+    assert_eq!(
+        (&waypoint["name"], &waypoint["instances"][0]["ready"]),
+        (&"waypoint".into(), &true.into())
+    );
     let backends = waypoint["routes"][0]["backends"].as_array().expect("backends");
     let shares: Vec<_> = backends
         .iter()
@@ -189,7 +212,12 @@ fn a_node_has_its_pods_costs_and_traffic() {
         ..Pod::default()
     };
     let pods = vec![pod("web", "enrolled", "proven"), pod("job", "pending", "")];
-    let mut own = heard("a", "ztunnel", vec![edge(key("source"), opened(5))], State { ready: true, ..State::default() });
+    let mut own = heard(
+        "a",
+        "ztunnel",
+        vec![edge(key("source"), opened(5))],
+        State { ready: true, ..State::default() },
+    );
     let cost = |at_ms, resident_bytes| Cost {
         at_ms,
         duration_ms: 10_000,
@@ -204,31 +232,57 @@ fn a_node_has_its_pods_costs_and_traffic() {
     let page = show(&Page::Nodes, &all);
     let node = &page["nodes"][0];
     assert_eq!(page["nodes"].as_array().map(Vec::len), Some(1), "control is no node");
-    assert_eq!((&node["pods"], &node["enrolled"], &node["proven"]), (&2.into(), &1.into(), &1.into()));
+    assert_eq!(
+        (&node["pods"], &node["enrolled"], &node["proven"]),
+        (&2.into(), &1.into(), &1.into())
+    );
     assert_eq!((&node["cpuPercent"], &node["residentBytes"]), (&5.0.into(), &20.into()));
     assert_eq!(node["handshakesPerSecond"], 2.0);
     assert_eq!(node["totals"]["opened"], 5);
     assert_eq!(node["points"].as_array().map(Vec::len), Some(2));
     let page = show(&Page::Node("a".into()), &all);
-    assert_eq!((&page["node"]["name"], page["pods"].as_array().map(Vec::len)), (&"a".into(), Some(2)));
+    assert_eq!(
+        (&page["node"]["name"], page["pods"].as_array().map(Vec::len)),
+        (&"a".into(), Some(2))
+    );
 }
 
 #[test]
 fn policies_that_decided_nothing_are_listed_too() {
-    let policy = Policy { name: "shop/quiet".into(), action: "DENY".into(), enforced_by: "ztunnel".into(), ..Policy::default() };
+    let policy = Policy {
+        name: "shop/quiet".into(),
+        action: "DENY".into(),
+        enforced_by: "ztunnel".into(),
+        ..Policy::default()
+    };
     let state = || State { policies: vec![policy.clone()], ..State::default() };
-    let all = [heard("a", "ztunnel", Vec::new(), state()), heard("b", "ztunnel", Vec::new(), state())];
+    let all =
+        [heard("a", "ztunnel", Vec::new(), state()), heard("b", "ztunnel", Vec::new(), state())];
     let page = show(&Page::Policies, &all);
     assert_eq!(page["policies"].as_array().map(Vec::len), Some(1));
-    assert_eq!((&page["policies"][0]["enforcedBy"], &page["policies"][0]["refused"]), (&"ztunnel".into(), &0.into()));
+    assert_eq!(
+        (&page["policies"][0]["enforcedBy"], &page["policies"][0]["refused"]),
+        (&"ztunnel".into(), &0.into())
+    );
 }
 
 #[test]
 fn who_did_not_answer_is_named() {
-    let origin = Origin { node: "c".into(), name: "ztunnel-c".into(), kind: "ztunnel".into(), ..Origin::default() };
+    let origin = Origin {
+        node: "c".into(),
+        name: "ztunnel-c".into(),
+        kind: "ztunnel".into(),
+        ..Origin::default()
+    };
     let silent = Heard { origin, connected_ms: 1, result: Err("no answer within 2 s".into()) };
     let all = [heard("a", "ztunnel", Vec::new(), State::default()), silent];
-    for page in [Page::Mesh(graph::Group::Workload), Page::Nodes, Page::Policies, Page::Events, Page::Answer] {
+    for page in [
+        Page::Mesh(graph::Group::Workload),
+        Page::Nodes,
+        Page::Policies,
+        Page::Events,
+        Page::Answer,
+    ] {
         let shown = show(&page, &all);
         assert_eq!(shown["missing"][0]["node"], "c", "{page:?}");
         assert_eq!(shown["missing"][0]["error"], "no answer within 2 s", "{page:?}");

@@ -217,4 +217,3 @@ fn rows(sketch: &Sketch) -> Vec<u64> {
     }
     rows
 }
-

@@ -48,7 +48,12 @@ fn another_process_reads_what_was_kept() {
     let two = ring(directory.path(), 1 << 20);
     two.append(now + 20_000, batch(&["web"], 3)).expect("kept");
     let all = read(&two, now, now + 30_000);
-    let want = [(now, "web", 1), (now + 10_000, "web", 2), (now + 10_000, "orders", 2), (now + 20_000, "web", 3)];
+    let want = [
+        (now, "web", 1),
+        (now + 10_000, "web", 2),
+        (now + 10_000, "orders", 2),
+        (now + 20_000, "web", 3),
+    ];
     assert_eq!(all, want.map(|(at, name, n)| (at, name.to_owned(), n)));
     assert_eq!(read(&two, now + 10_000, now + 20_000).len(), 2, "only the window");
     assert_eq!(two.oldest_ms(), Some(now));

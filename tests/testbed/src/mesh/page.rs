@@ -68,10 +68,8 @@ pub(super) fn read(answer: &[u8]) -> Option<Page> {
 
 /// The JSON of a page of the API.
 pub(super) fn json(whose: &str, path: &str, page: Page) -> Result<serde_json::Value, MeshError> {
-    let failed = |problem: String| MeshError::Page {
-        page: format!("/api/v1/{path} of {whose}"),
-        problem,
-    };
+    let failed =
+        |problem: String| MeshError::Page { page: format!("/api/v1/{path} of {whose}"), problem };
     if page.status != 200 {
         return Err(failed(format!("status {}: {:.300}", page.status, page.body)));
     }

@@ -270,6 +270,7 @@ impl Recorder {
             destination_address: ends.destination.map(|at| at.to_string()).unwrap_or_default(),
             error: shortened(failure.error),
             hop: failure.hop,
+            refused: failure.refused,
             node: self.0.origin.node.clone(),
             ..Incident::default()
         }

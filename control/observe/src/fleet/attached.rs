@@ -103,7 +103,7 @@ impl Attached {
     fn own(&self, mut answer: Answer) -> Answer {
         let origin = &self.origin;
         answer.origin = Some(origin.clone());
-        answer.edges.retain(|edge| edge.key.as_ref().is_some_and(|key| self.may_report(key)));
+        answer.edges.retain_mut(|edge| edge.key.as_mut().is_some_and(|key| self.may_sum(key)));
         answer.edges.iter_mut().for_each(|edge| edge.node.clone_from(&origin.node));
         let incidents = std::mem::take(&mut answer.incidents).into_iter();
         answer.incidents = incidents.filter_map(|incident| self.checked(incident)).collect();
@@ -131,6 +131,17 @@ impl Attached {
 
     fn waypoint(&self) -> String {
         format!("{}/{}", self.origin.namespace, self.origin.gateway)
+    }
+
+    /// Whether it may report the edge, of which the fields are missing that it was not asked for.
+    fn may_sum(&self, key: &mut EdgeKey) -> bool {
+        if self.origin.kind == "waypoint" && key.waypoint.is_empty() {
+            key.waypoint = self.waypoint();
+        }
+        if key.reporter.is_empty() {
+            return self.origin.kind != "waypoint" || key.waypoint == self.waypoint();
+        }
+        self.may_report(key)
     }
 
     fn may_report(&self, key: &EdgeKey) -> bool {

@@ -75,6 +75,8 @@ async fn a_proxy_tells_of_its_own_traffic_only() {
         edge("waypoint", "bank/waypoint"),
         edge("destination", ""),
         edge("source", "shop/waypoint"),
+        // As of a question that does not ask by which waypoint.
+        edge("waypoint", ""),
     ];
     let incident =
         |waypoint: &str| Incident { key: edge("waypoint", waypoint).key, ..Incident::default() };
@@ -82,7 +84,9 @@ async fn a_proxy_tells_of_its_own_traffic_only() {
     answering(&waypoint, Answer { edges, incidents, ..Answer::default() });
     let heard = fleet.ask(query()).await.expect("in bounds");
     let answer = heard[1].result.as_ref().expect("an answer");
-    assert_eq!((answer.edges.len(), answer.incidents.len()), (1, 1));
+    assert_eq!((answer.edges.len(), answer.incidents.len()), (2, 1));
+    let own = |edge: &Edge| edge.key.as_ref().is_some_and(|key| key.waypoint == "shop/waypoint");
+    assert!(answer.edges.iter().all(own));
     assert_eq!((answer.edges[0].node.as_str(), answer.incidents[0].node.as_str()), ("a", "a"));
     assert_eq!(answer.origin.as_ref().map(|origin| origin.kind.as_str()), Some("waypoint"));
 }

@@ -41,14 +41,8 @@ struct PolicyPoint {
 
 pub(super) fn page(heard: &[Heard], limit: usize) -> Page {
     let mut refusals = flat::newest_incidents(heard, limit);
-    refusals.retain(is_refusal);
+    refusals.retain(|incident| incident.refused);
     Page { policies: rows(heard), refusals }
-}
-
-fn is_refusal(incident: &Incident) -> bool {
-    incident.key.as_ref().is_some_and(|key| {
-        !key.policy.is_empty() || key.failure == "DENY" || key.failure == "rbac_access_denied"
-    })
 }
 
 /// What a policy allowed and refused: connections where it decided on those, else requests.

@@ -125,6 +125,7 @@ impl Known {
     fn row(self, name: String, rule: String) -> RouteRow {
         let configured = self.configured.map(|route| route.backends).unwrap_or_default();
         let mut measured = self.backends;
+        let routed = !name.is_empty();
         let weights: u64 = configured.iter().map(|backend| u64::from(backend.weight)).sum();
         let requests: u64 = measured.values().map(|course| course.total().requests).sum();
         let mut backends = Vec::new();
@@ -146,7 +147,8 @@ impl Known {
                 service,
                 port: 0,
                 weight: 0,
-                configured: 0.0,
+                // Without a route all goes where it was addressed.
+                configured: if routed { 0.0 } else { share(totals.requests, requests) },
                 measured: share(totals.requests, requests),
                 totals: (&totals).into(),
             }

@@ -32,7 +32,7 @@ export function GoldenTiles({ of, seconds, label }: { of: Totals; seconds: numbe
       )}
       {of.requests > 0 && <Tile label="Latency, p50" value={micros(of.latencyP50Us)} note={`p99 ${micros(of.latencyP99Us)}`} />}
       <Tile label="Connections" value={rate(of.opened / seconds)} note={`${count(of.opened)} in all`} />
-      <Tile label="Failed" value={count(of.failed)} note={`${percent(of.failed / Math.max(1, of.opened, of.failed))} of all`} {...toned(of.failed / Math.max(1, of.opened, of.failed))} />
+      <Tile label="Failed" value={count(of.failed)} note={`${percent(of.failed / Math.max(1, of.opened, of.requests, of.failed))} of all`} {...toned(of.failed / Math.max(1, of.opened, of.requests, of.failed))} />
       <Tile label="Refused" value={count(of.refused)} note="by policy" {...(refusedTone ? { tone: refusedTone } : {})} />
       <Tile label="Sent" value={bytesRate(of.sentBytes / seconds)} note={bytes(of.sentBytes)} />
       <Tile label="Received" value={bytesRate(of.receivedBytes / seconds)} note={bytes(of.receivedBytes)} />

@@ -31,7 +31,7 @@ mod admin;
 mod metrics;
 mod readiness;
 
-pub use admin::{AdminPages, is_from_here};
+pub use admin::AdminPages;
 pub use metrics::MetricsPage;
 pub use readiness::{Pending, Readiness, ReadinessPage};
 

@@ -3,11 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::pb::{
-    Answer, Bucket, Connection, Counters, Edge, EdgeKey, Filter, Incident, Party, Query,
-};
-use crate::recorder::Recorder;
+use crate::pb::{Answer, Bucket, Connection, Counters, Edge, EdgeKey, Filter, Incident, Query};
 use crate::recorder::collector::Partial;
+use crate::recorder::{Recorder, other};
 use crate::{RESOLUTION_MS, now_ms, step_of};
 
 pub(crate) mod filter;
@@ -222,7 +220,7 @@ impl<'a> Sum<'a> {
         let Some(mut under) = under else { return };
         if !self.edges.contains_key(&under) && self.edges.len() >= self.asked.limit {
             self.folded += 1;
-            under = Arc::new(other());
+            under = Arc::new(other(EdgeKey::default()));
         }
         let summed = self.edges.entry(under).or_default();
         if summed.first_ms == 0 {
@@ -289,12 +287,6 @@ impl<'a> Sum<'a> {
             ..Answer::default()
         }
     }
-}
-
-/// The edge of what is beyond a limit.
-fn other() -> EdgeKey {
-    let party = || Some(Party { workload: "other".to_owned(), ..Party::default() });
-    EdgeKey { source: party(), destination: party(), ..EdgeKey::default() }
 }
 
 /// Drops the older half of what has grown to twice the limit; both are read in order of time.

@@ -111,7 +111,7 @@ pub struct Exchange {
 pub struct Line {
     /// The method.
     pub method: String,
-    /// Path and query, as sent.
+    /// Path as sent. A query is not kept: it may hold what nobody else should read.
     pub path: String,
     /// `Host` or `:authority`.
     pub authority: String,
@@ -230,7 +230,7 @@ impl Recorder {
             sent_bytes: exchange.sent_bytes,
             received_bytes: exchange.received_bytes,
             method: exchange.line.method,
-            path: shortened(exchange.line.path),
+            path: shortened(without_query(exchange.line.path)),
             authority: shortened(exchange.line.authority),
             request_id: shortened(exchange.line.request_id),
             status: exchange.status.into(),
@@ -291,16 +291,17 @@ fn failed(key: &EdgeKey, failure: &Failure) -> EdgeKey {
     EdgeKey { failure: failure.class.clone(), policy, ..key.clone() }
 }
 
-/// The edge of what is beyond the limit: only who counted it is known of it.
-fn other(key: &EdgeKey) -> EdgeKey {
+/// The edge of what is beyond a limit: of it only is said what `kept` says.
+pub(crate) fn other(kept: EdgeKey) -> EdgeKey {
     let party = || Some(Party { workload: "other".to_owned(), ..Party::default() });
-    EdgeKey {
-        reporter: key.reporter.clone(),
-        source: party(),
-        destination: party(),
-        failure: key.failure.clone(),
-        ..EdgeKey::default()
+    EdgeKey { source: party(), destination: party(), ..kept }
+}
+
+fn without_query(mut path: String) -> String {
+    if let Some(at) = path.find('?') {
+        path.truncate(at);
     }
+    path
 }
 
 fn micros(duration: Duration) -> u64 {

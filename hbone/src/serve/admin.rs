@@ -165,7 +165,7 @@ fn parse_levels(query: &str) -> Result<Option<(bool, Levels)>, String> {
 
 /// Whether the request was meant for this machine, by `Host` and, if sent, `Origin`: a page of
 /// the web that had its name resolve to 127.0.0.1 is told apart (DNS rebinding).
-pub fn is_from_here(headers: &HeaderMap) -> bool {
+fn is_from_here(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(&name).map(|value| value.to_str().unwrap_or_default());
     let host = text(header::HOST).is_some_and(is_local);
     let origin = text(header::ORIGIN)

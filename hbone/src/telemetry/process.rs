@@ -51,7 +51,8 @@ impl Collector for Process {
     }
 }
 
-fn open_fds() -> Option<i64> {
+/// Files that this process has open, if `/proc` tells.
+pub fn open_fds() -> Option<i64> {
     // The listing itself holds one.
     i64::try_from(fs::read_dir("/proc/self/fd").ok()?.count()).ok().map(|count| count - 1)
 }
@@ -65,7 +66,8 @@ fn max_fds() -> Option<i64> {
     }
 }
 
-fn resident_bytes() -> Option<i64> {
+/// Memory of this process that is resident, if `/proc` tells.
+pub fn resident_bytes() -> Option<i64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: i64 = line.split_whitespace().next()?.parse().ok()?;

@@ -45,10 +45,16 @@ fn source(facts: &Facts, identity: String) -> Party {
     match (facts.src_workload.as_deref(), facts.src_baggage.as_deref()) {
         (Some(workload), _) => party(workload, identity),
         (None, Some(said)) => {
-            Party { namespace: said.namespace.clone(), workload: said.workload.clone(), identity }
+            Party { namespace: name(&said.namespace), workload: name(&said.workload), identity }
         }
         (None, None) => Party { identity, ..Party::default() },
     }
+}
+
+/// A name as a peer tells it, no longer than one of Kubernetes: ten thousand edges keep theirs.
+fn name(said: &str) -> String {
+    const LONGEST: usize = 253;
+    said.chars().take(LONGEST).collect()
 }
 
 /// The port that was meant: a tunnel names it, whatever port carries the tunnel.
@@ -85,4 +91,13 @@ pub(super) fn failure(facts: &Facts, outcome: &Outcome) -> Option<Failure> {
         error: error.clone(),
         hop: hop.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_peer_that_gives_itself_an_endless_name_has_a_short_one_here() {
+        assert_eq!(super::name(&"ä".repeat(10_000)).chars().count(), 253);
+        assert_eq!(super::name("web"), "web");
+    }
 }

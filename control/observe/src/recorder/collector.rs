@@ -1,10 +1,10 @@
 //! Ends a step: what was counted goes to the ring.
 
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use hbone::telemetry::process;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -126,8 +126,8 @@ impl Recorder {
             at_ms: step_of(watch.began_ms, RESOLUTION_MS),
             duration_ms: taken,
             cpu_us: cpu_us().map_or(0, |now| (now - watch.cpu_us).max(0)),
-            resident_bytes: resident_bytes().unwrap_or_default(),
-            descriptors: descriptors().unwrap_or_default(),
+            resident_bytes: told(process::resident_bytes()),
+            descriptors: told(process::open_fds()),
             handshakes: since(&inner.handshakes, watch.handshakes.0),
             handshake_failures: since(&inner.handshake_failures, watch.handshakes.1),
             connections: inner.flows.len() as u64,
@@ -146,15 +146,7 @@ fn cpu_us() -> Option<i64> {
     Some(usage.user_time().num_microseconds() + usage.system_time().num_microseconds())
 }
 
-fn resident_bytes() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kibibytes * 1024)
-}
-
-fn descriptors() -> Option<u32> {
-    // The listing itself holds one.
-    let count = fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1);
-    u32::try_from(count).ok()
+/// What `/proc` does not tell is 0.
+fn told<T: TryFrom<i64> + Default>(number: Option<i64>) -> T {
+    number.and_then(|number| T::try_from(number).ok()).unwrap_or_default()
 }

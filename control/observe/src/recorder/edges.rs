@@ -58,7 +58,8 @@ impl Edges {
             key
         } else {
             known.folded += 1;
-            other(&key)
+            let EdgeKey { reporter, failure, .. } = key;
+            other(EdgeKey { reporter, failure, ..EdgeKey::default() })
         };
         let key = Arc::new(key);
         let made = || Arc::new(Edge { key: Arc::clone(&key), counters: Mutex::default() });

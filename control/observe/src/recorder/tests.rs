@@ -149,13 +149,15 @@ fn an_edge_that_nobody_uses_is_forgotten() {
 }
 
 #[test]
-fn what_a_client_says_is_shortened() {
+fn what_a_client_says_is_shortened_and_its_query_left_out() {
     let recorder = Recorder::new(origin(), RingSettings { directory: None, limit: 0 });
-    let line = Line { path: "/ä".repeat(100_000), ..Line::default() };
+    let line = Line { path: "/ä".repeat(100_000) + "?token=secret", ..Line::default() };
     let exchange = Exchange { failure: Some(refusal()), line, status: 403, ..Exchange::default() };
     recorder.request(key("web", "orders"), exchange);
     let answer = answer(&recorder, Filter::default());
     assert!(answer.incidents[0].path.len() < 600);
+    assert_eq!(super::without_query("/a/b?token=secret?".to_owned()), "/a/b");
+    assert_eq!(super::without_query("/a/b".to_owned()), "/a/b");
     let counters = answer.edges[0].buckets[0].counters.clone().expect("counters");
     assert_eq!((counters.requests, counters.statuses[4]), (1, 1));
 }

@@ -113,7 +113,9 @@ testbed::scenario! {
         let events = control.api(&format!("events?{}", window())).await?;
         for (kind, subject) in
             [("enrolled", format!("Pod {}", store.full_name())),
-             ("policy", "AuthorizationPolicy shop/no-web".to_owned())]
+             ("proof", format!("Pod {}", store.full_name())),
+             ("policy", "AuthorizationPolicy shop/no-web".to_owned()),
+             ("policy", "policy shop/no-web".to_owned())]
         {
             let found = events["events"].as_array().into_iter().flatten()
                 .any(|event| event["kind"] == kind && event["subject"] == subject);

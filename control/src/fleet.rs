@@ -3,9 +3,11 @@
 //! - [`service`]: proxies call here, and are asked
 //! - [`pods`]: the pods as control knows them
 //! - [`changes`]: what somebody changed, as events
+//! - [`proofs`]: what nodes prove of pods, as events
 
 pub mod changes;
 pub mod pods;
+pub mod proofs;
 pub mod service;
 
 use std::path::Path;

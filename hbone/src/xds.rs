@@ -22,11 +22,13 @@ mod held;
 mod metrics;
 mod node;
 mod stream;
+mod told;
 
 use backoff::{Backoff, End};
 use held::Watch;
 pub use metrics::XdsMetrics;
 pub use node::NodeInfo;
+pub use told::{Names, Tell, Told};
 
 /// Largest message that is accepted, in bytes (docs/wire.md, "Discovery").
 pub const MAX_MESSAGE: usize = 200 << 20;
@@ -89,6 +91,7 @@ pub struct Client {
     metrics: XdsMetrics,
     timing: Timing,
     synced: Arc<watch::Sender<bool>>,
+    told: Option<Tell>,
 }
 
 /// Tells when every watched type was received and acknowledged once.
@@ -118,6 +121,7 @@ impl Client {
             metrics,
             timing: Timing::default(),
             synced: Arc::new(watch::Sender::new(false)),
+            told: None,
         }
     }
 
@@ -133,6 +137,19 @@ impl Client {
     pub fn timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
         self
+    }
+
+    /// Tells `tell` what happens.
+    #[must_use]
+    pub fn telling(mut self, tell: Tell) -> Self {
+        self.told = Some(tell);
+        self
+    }
+
+    fn tell(&self, told: impl FnOnce() -> Told) {
+        if let Some(tell) = &self.told {
+            tell(told());
+        }
     }
 
     /// The signal for readiness.
@@ -191,6 +208,7 @@ impl Client {
             info!(%servers, ?pause, "discovery stream ended by the server");
         } else {
             warn!(%servers, ?pause, error = %end, "discovery stream failed, state may be stale");
+            self.tell(|| Told::Lost { servers: servers.clone(), why: end.to_string() });
         }
     }
 }

@@ -103,15 +103,17 @@ impl App {
         let readiness = Readiness::new();
         let mut state_known = readiness.task("state");
         let mut certified = readiness.task("certificate");
-        let discovery = self.discovery()?;
+        let recorder = observed::recorder(&self.config);
+        let discovery = self.discovery()?.telling(recorder.discovery(observed::WATCHED));
         let mut synced = discovery.synced();
         let certificates = self.certificates()?;
         let (raise, drain) = Drain::channel();
-        let recorder = observed::recorder(&self.config);
         let engine = Arc::new(self.engine(certificates.clone(), recorder.clone()));
-        let collected = self.remember(&recorder, certificates.clone(), readiness.clone())?;
+        let drained = CancellationToken::new();
+        let keep = drained.clone();
+        let collected = self.remember(&recorder, certificates.clone(), readiness.clone(), keep)?;
         logging.register(&mut self.registry);
-        self.pages(readiness, certificates.clone(), logging, recorder).await?;
+        self.pages(readiness, certificates.clone(), logging, recorder.clone()).await?;
         tokio::spawn(discovery.run(self.quit.clone()));
         tokio::spawn(quit_at_signal(self.quit.clone()));
         data.spawn(prune(Arc::clone(&engine)));
@@ -151,12 +153,15 @@ impl App {
         state_known.set_ready(false);
         let deadline = self.config.drain_deadline;
         info!(?deadline, "draining");
+        let name = observed::title(&self.config);
+        recorder.event("stopped", "info", name, "the waypoint stops, and drains".to_owned());
         let _ = raise.send(true);
         tasks.close();
         if tokio::time::timeout(deadline, tasks.wait()).await.is_err() {
             warn!(open = tasks.len(), "connections cut at the end of the drain");
         }
         // The last step is kept too.
+        drained.cancel();
         let _ = collected.await;
         Ok(())
     }
@@ -167,17 +172,17 @@ impl App {
         recorder: &Recorder,
         certificates: watch::Receiver<Option<Arc<WorkloadCertificate>>>,
         readiness: Readiness,
+        drained: CancellationToken,
     ) -> anyhow::Result<JoinHandle<()>> {
         let (state, identity) = (Arc::clone(&self.state), self.config.identity.clone());
         recorder.tell_state(move || {
             let held = certificates.borrow().clone();
             observed::state(&state, &identity, held.as_deref(), readiness.is_ready())
         });
-        let name =
-            format!("waypoint {}/{}", self.config.identity.namespace(), self.config.pod_name);
+        let name = observed::title(&self.config);
         recorder.event("started", "info", name, "the waypoint started".to_owned());
         tokio::spawn(home::run(recorder.clone(), self.control()?, self.quit.clone()));
-        Ok(tokio::spawn(collector::run(recorder.clone(), self.quit.clone())))
+        Ok(tokio::spawn(collector::run(recorder.clone(), drained)))
     }
 
     fn engine(
@@ -186,7 +191,9 @@ impl App {
         recorder: Recorder,
     ) -> Engine {
         let tunnel = Arc::new(self.config.tunnel.clone());
-        let pools = PoolMetrics::register(&mut self.registry);
+        let counting = recorder.clone();
+        let pools =
+            PoolMetrics::register(&mut self.registry).telling(move |good| counting.handshake(good));
         let names = ResolverMetrics::register(&mut self.registry);
         let resolver = Resolver::new(System::default(), Handle::current(), names);
         let timeout = tunnel.connect_timeout;

@@ -108,7 +108,9 @@ impl Listener {
             warn!(src.addr = %peer, "connection refused: the waypoint has no certificate");
             return None;
         };
-        match accept_tls(stream, peer, tls, &self.config).await {
+        let accepted = accept_tls(stream, peer, tls, &self.config).await;
+        self.engine.metrics.recorder().handshake(accepted.is_ok());
+        match accepted {
             Ok(accepted) => Some(accepted),
             Err(error) => {
                 debug!(src.addr = %peer, error = error.chain(), "handshake failed");

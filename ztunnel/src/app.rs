@@ -83,7 +83,9 @@ impl App {
         process::register(&mut registry, "ztunnel", env!("CARGO_PKG_VERSION"));
         let recorder = observed::recorder(&config);
         let metrics = ConnectionMetrics::register(&mut registry).remembering(recorder.clone());
-        let pools = PoolMetrics::register(&mut registry);
+        let counting = recorder.clone();
+        let pools =
+            PoolMetrics::register(&mut registry).telling(move |good| counting.handshake(good));
         let names = ResolverMetrics::register(&mut registry);
         let issuer = Arc::new(upstream::issuer(&config)?);
         let certificates = CertSettings { recorder, ..CertSettings::default() };
@@ -120,7 +122,8 @@ impl App {
         logging.register(&mut self.registry);
         let Self { shared, readiness, registry, quit } = self;
         let served = Served { shared: Arc::clone(&shared), pods, view: agent.view() };
-        let collected = remember(&served, readiness.clone(), &quit)?;
+        let drained = CancellationToken::new();
+        let collected = remember(&served, readiness.clone(), &quit, drained.clone())?;
         servers::start(&served, readiness, registry, logging, &quit).await?;
         tokio::spawn(prefetch(Arc::clone(&shared), quit.clone()));
         tokio::spawn(quit_at_signal(quit.clone()));
@@ -131,8 +134,12 @@ impl App {
             agent.run(quit.clone()).await;
         }
         tracing::info!(deadline = ?shared.config.drain_deadline, "draining");
+        let recorder = shared.metrics.recorder();
+        let name = observed::title(recorder);
+        recorder.event("stopped", "info", name, "the node proxy stops, and drains".to_owned());
         served.pods.drain(shared.config.drain_deadline).await;
         // The last step is kept too.
+        drained.cancel();
         let _ = collected.await;
         Ok(())
     }
@@ -145,7 +152,10 @@ impl App {
             state.complete();
             return Ok(None);
         }
-        let client = upstream::discovery(&self.shared.config, state, &mut self.registry)?;
+        let client = {
+            let recorder = self.shared.metrics.recorder();
+            upstream::discovery(&self.shared.config, state, &mut self.registry, recorder)?
+        };
         let synced = client.synced();
         tokio::spawn(client.run(self.quit.clone()));
         Ok(Some(synced))
@@ -157,17 +167,18 @@ fn remember(
     served: &Served,
     readiness: Readiness,
     quit: &CancellationToken,
+    drained: CancellationToken,
 ) -> anyhow::Result<JoinHandle<()>> {
     let recorder = served.shared.metrics.recorder();
     let told = served.clone();
     recorder.tell_state(move || observed::state(&told, readiness.is_ready()));
-    let name = format!("ztunnel {}", recorder.origin().node);
+    let name = observed::title(recorder);
     recorder.event("started", "info", name, "the node proxy started".to_owned());
     if served.shared.config.local_xds_path.is_none() {
         let control = upstream::control(&served.shared.config)?;
         tokio::spawn(home::run(recorder.clone(), control, quit.clone()));
     }
-    Ok(tokio::spawn(collector::run(recorder.clone(), quit.clone())))
+    Ok(tokio::spawn(collector::run(recorder.clone(), drained)))
 }
 
 /// Waits for the first state; `false` if we are to quit before.

@@ -7,12 +7,16 @@
 //! - [`edges`]: counters of the step that runs, by edge
 //! - [`flow`]: open connections
 //! - [`incidents`]: what failed, as fast as it may be kept
+//! - [`seldom`]: events that would come in floods
+//! - [`discovery`]: what the control plane sent
 //! - [`collector`]: ends a step
 
 pub mod collector;
+pub mod discovery;
 mod edges;
 mod flow;
 mod incidents;
+mod seldom;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -24,6 +28,7 @@ use self::edges::Edges;
 use self::flow::Flows;
 pub use self::flow::{Ends, Flow};
 use self::incidents::Incidents;
+use self::seldom::Seldom;
 use crate::now_ms;
 use crate::pb::{EdgeKey, Event, Incident, Origin, Party, State};
 use crate::ring::{Ring, RingSettings};
@@ -52,6 +57,7 @@ struct Inner {
     edges: Edges,
     flows: Flows,
     incidents: Incidents,
+    seldom: Seldom,
     handshakes: AtomicU64,
     handshake_failures: AtomicU64,
     told: broadcast::Sender<Happened>,
@@ -135,6 +141,7 @@ impl Recorder {
             edges: Edges::new(MAX_EDGES),
             flows: Flows::default(),
             incidents: Incidents::default(),
+            seldom: Seldom::default(),
             handshakes: AtomicU64::new(0),
             handshake_failures: AtomicU64::new(0),
             told: broadcast::Sender::new(LAG),

@@ -36,7 +36,7 @@ use crate::deploy::leases::Leases;
 use crate::engine::addresses::Addresses;
 use crate::engine::{Engine, Tables};
 use crate::fleet::service::FleetCalls;
-use crate::fleet::{changes, pods};
+use crate::fleet::{changes, pods, proofs};
 use crate::jwks::fetch::Fetcher;
 use crate::jwks::keeper::{Keeper, Told};
 use crate::jwks::kept::Kept;
@@ -312,6 +312,8 @@ impl Parts {
                         // What is there at the start was not changed now.
                         if engine.is_synced() {
                             changes::tell(self.fleet.own(), &self.world, &update);
+                            let world = sync::read(&self.world);
+                            proofs::tell_annotated(self.fleet.own(), &world, &update);
                         }
                         engine.update(update);
                     }
@@ -319,6 +321,10 @@ impl Parts {
                 },
                 n = reports.recv_many(&mut batch, 256), if reporting => {
                     reporting = n > 0;
+                    if engine.is_synced() {
+                        let world = sync::read(&self.world);
+                        proofs::tell_reported(self.fleet.own(), &world, &batch);
+                    }
                     self.intake.take(&mut engine, std::mem::take(&mut batch)).await;
                 }
                 Some((url, keys)) = fetched.recv() => engine.fetched(&url, keys),

@@ -13,7 +13,7 @@ use crate::translate::waypoint::is_waypoint_pod;
 use crate::translate::workload::workload_name;
 
 /// Annotation by which a node's agent says in a cluster that a pod is captured.
-const CAPTURED: &str = "ambient.istio.io/redirection";
+pub(super) const CAPTURED: &str = "ambient.istio.io/redirection";
 
 /// Pods that are part of the mesh or could be, and the node of each.
 pub fn state(world: &World) -> State {

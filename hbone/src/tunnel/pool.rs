@@ -68,9 +68,39 @@ pub struct PoolMetrics {
     handshakes: Counter,
     reused: Counter,
     full: Counter,
+    shaken: Option<Shaken>,
+}
+
+/// Hears of each handshake whether it was good.
+#[derive(Clone)]
+struct Shaken(Arc<dyn Fn(bool) + Send + Sync>);
+
+impl fmt::Debug for Shaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shaken")
+    }
 }
 
 impl PoolMetrics {
+    /// Tells `shaken` of each handshake whether it was good. A peer that cannot be reached makes
+    /// none.
+    #[must_use]
+    pub fn telling(mut self, shaken: impl Fn(bool) + Send + Sync + 'static) -> Self {
+        self.shaken = Some(Shaken(Arc::new(shaken)));
+        self
+    }
+
+    fn shaken(&self, result: &Result<Arc<Connection>, TunnelError>) {
+        let good = match result {
+            Ok(_) => true,
+            Err(TunnelError::Tls { .. } | TunnelError::HandshakeTimeout { .. }) => false,
+            Err(_) => return,
+        };
+        if let Some(Shaken(tell)) = &self.shaken {
+            tell(good);
+        }
+    }
+
     /// Makes and registers them.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
@@ -175,7 +205,9 @@ impl Pool {
                 forget_retired(&weak, &key);
             },
         )
-        .await?;
+        .await;
+        shared.metrics.shaken(&connection);
+        let connection = connection?;
         shared.metrics.connections.inc();
         Ok(connection)
     }

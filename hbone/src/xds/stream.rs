@@ -7,6 +7,7 @@ use tonic::{Status, Streaming};
 use tracing::{debug, warn};
 
 use super::backoff::End;
+use super::told::{self, Told};
 use super::{Client, MAX_MESSAGE, held};
 use crate::channel::AuthorizedChannel;
 use crate::wire::pb::envoy::service::discovery::v3 as pb;
@@ -41,6 +42,7 @@ impl Client {
             Ok(Ok(responses)) => {
                 debug!(servers = %self.control.servers(), "discovery stream opened");
                 self.metrics.connected();
+                self.tell(|| Told::Connected { servers: self.control.servers() });
                 self.receive(responses.into_inner(), &requests, deadline).await
             }
         };
@@ -86,11 +88,15 @@ impl Client {
             debug!(type_url, "discovery response of a type that is not watched");
             return held::acknowledge(type_url, response.nonce);
         };
+        let (changed, removed) = told::names(&response);
         let request = watch.take(response).await;
         if let Some(error) = &request.error_detail {
             let type_url = &request.type_url;
             warn!(type_url, error = %error.message, "discovery resources rejected, the rest applied");
+            let why = error.message.clone();
+            self.tell(|| Told::Rejected { type_url: type_url.clone(), why });
         }
+        self.tell(|| Told::Taken { type_url: request.type_url.clone(), changed, removed });
         request
     }
 

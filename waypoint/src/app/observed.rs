@@ -6,10 +6,12 @@ use hbone::identity::SpiffeId;
 use hbone::tls::WorkloadCertificate;
 use observe::pb::{Backend, Certificate, Origin, Policy, Route, State as Stands};
 use observe::recorder::Recorder;
+use observe::recorder::discovery::Watched;
 
 use super::Config;
 use crate::config::policy::{self, Action, Target};
 use crate::config::route::{self, BackendTarget};
+use crate::config::store::Kind;
 use crate::record::remembered::named;
 use crate::state::State;
 
@@ -25,6 +27,45 @@ pub(super) fn recorder(config: &Config) -> Recorder {
         started_ms: observe::now_ms(),
     };
     Recorder::new(origin, config.ring.clone())
+}
+
+/// What a person wants to know of, of all that comes.
+pub(super) const WATCHED: &[Watched] = &[
+    Watched {
+        type_url: Kind::Gateway.type_url(),
+        kind: "waypoint",
+        one: "Gateway",
+        several: "Gateways",
+    },
+    Watched {
+        type_url: Kind::Route.type_url(),
+        kind: "configuration",
+        one: "route",
+        several: "routes",
+    },
+    Watched {
+        type_url: Kind::Policy.type_url(),
+        kind: "policy",
+        one: "policy",
+        several: "policies",
+    },
+    Watched {
+        type_url: Kind::Authentication.type_url(),
+        kind: "policy",
+        one: "authentication",
+        several: "authentications",
+    },
+    Watched {
+        type_url: Kind::Provider.type_url(),
+        kind: "configuration",
+        one: "authorizer",
+        several: "authorizers",
+    },
+];
+
+/// What events call it.
+pub(super) fn title(config: &Config) -> String {
+    format!("waypoint {}/{}", config.identity.namespace(), config.pod_name)
 }
 
 /// How it stands now.

@@ -234,6 +234,10 @@ impl Metrics {
     /// A limit was reached.
     pub fn limit(&self, limit: Limit) {
         self.limits.get_or_create(&LimitLabels { limit }).inc();
+        let name = limit.as_str();
+        self.recorder.limit(name, || {
+            format!("the limit {name} was reached (docs/operations.md, \"Limits\")")
+        });
     }
 
     /// A tunnel was refused.

@@ -26,6 +26,11 @@ pub(super) fn recorder(config: &Config) -> Recorder {
     Recorder::new(origin, RingSettings { directory, limit: config.observe_limit })
 }
 
+/// What events call it.
+pub(super) fn title(recorder: &Recorder) -> String {
+    format!("ztunnel {}", recorder.origin().node)
+}
+
 /// How it stands now.
 pub(super) fn state(served: &Served, ready: bool) -> State {
     let snapshot = served.shared.state.snapshot();

@@ -7,11 +7,17 @@ use anyhow::Context;
 use hbone::ca::CaClient;
 use hbone::channel::{ChannelConfig, ControlPlane, Credentials, Roots, ServerUrl, Token};
 use hbone::xds::{Client, NodeInfo, XdsMetrics};
+use observe::recorder::Recorder;
+use observe::recorder::discovery::Watched;
 use prometheus_client::registry::Registry;
 
 use crate::cert::NodeIssuer;
 use crate::config::Config;
 use crate::state::{ADDRESSES, AUTHORIZATIONS, State};
+
+/// What a person wants to know of, of all that comes.
+const POLICIES: Watched =
+    Watched { type_url: AUTHORIZATIONS, kind: "policy", one: "policy", several: "policies" };
 
 /// The certificate authority, asked in the name of the node's pods.
 pub(super) fn issuer(config: &Config) -> anyhow::Result<NodeIssuer> {
@@ -43,6 +49,7 @@ pub(super) fn discovery(
     config: &Config,
     state: &Arc<State>,
     registry: &mut Registry,
+    recorder: &Recorder,
 ) -> anyhow::Result<Client> {
     let control = control(config)?;
     let metadata = NodeInfo::metadata_from_env(std::env::vars())
@@ -59,6 +66,7 @@ pub(super) fn discovery(
     };
     let metrics = XdsMetrics::register(registry);
     Ok(Client::new(control, &node, metrics)
+        .telling(recorder.discovery(&[POLICIES]))
         .watch(ADDRESSES, Arc::new(state.addresses()))
         .watch(AUTHORIZATIONS, Arc::new(state.authorizations())))
 }

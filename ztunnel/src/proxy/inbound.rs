@@ -20,7 +20,7 @@ use super::outbound::baggage_of;
 use super::pod::Pod;
 use super::watch::Stop;
 use crate::decide::{Connect, Inbound, Permit, Refused, inbound, rehearse, served_service};
-use crate::record::{Direction, Facts, Record, early_failure};
+use crate::record::{Direction, Facts, Limit, Record, early_failure};
 use crate::sockets::canonical;
 
 /// A connection whose client has proved who it is.
@@ -66,7 +66,16 @@ async fn handshake(
     taken: Taken,
 ) -> Result<(Peer, Stream, super::listener::Place), Failure> {
     let Taken { stream, peer: address, place } = taken;
-    let reached = |limit| pod.shared.metrics.limit_reached(limit);
+    let reached = |limit| {
+        pod.reached(limit, || match limit {
+            Limit::SourceHandshakes => format!(
+                "connections of {} are reset: so many of its handshakes are under way \
+                 (AMBIT_SOURCE_MAX_HANDSHAKES)",
+                address.ip()
+            ),
+            _ => "handshakes wait: too many are under way (AMBIT_POD_MAX_HANDSHAKES)".to_owned(),
+        });
+    };
     let _turn = pod.handshakes.turn(address.ip(), reached).await?;
     let workload = pod.workload().await.ok_or(crate::decide::Refusal::UnknownSource)?;
     let identity = Pod::identity(&workload)

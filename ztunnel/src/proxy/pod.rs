@@ -171,13 +171,22 @@ impl Pod {
         workload.identity.as_ref()
     }
 
+    /// Notes a limit of the pod that was reached; `text` is for people.
+    pub(super) fn reached(&self, limit: Limit, text: impl FnOnce() -> String) {
+        let metrics = &self.shared.metrics;
+        metrics.limit_reached(limit);
+        metrics.recorder().limit(&format!("Pod {}", self.name), text);
+    }
+
     /// Notes a connection refused at the pod's limit; one line for the first and then for
     /// each thousandth, so that a flood does not fill the log.
     pub(super) fn limit_reached(&self) {
-        self.shared.metrics.limit_reached(Limit::PodConnections);
+        let limit = self.shared.config.pod_connections;
+        self.reached(Limit::PodConnections, || {
+            format!("connections are refused: {limit} are open (AMBIT_POD_MAX_CONNECTIONS)")
+        });
         let before = self.refused.fetch_add(1, Ordering::Relaxed);
         if before.is_multiple_of(1000) {
-            let limit = self.shared.config.pod_connections;
             tracing::warn!(
                 pod = %self.name,
                 limit,

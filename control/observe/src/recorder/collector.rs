@@ -8,8 +8,8 @@ use hbone::telemetry::process;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::Recorder;
 use super::incidents::Taken;
+use super::{MAX_EDGES, Recorder};
 use crate::pb::{Connection, Cost, Counters, EdgeKey, Event, Incident};
 use crate::ring::Batch;
 use crate::{RESOLUTION_MS, now_ms, step_of};
@@ -100,6 +100,14 @@ impl Recorder {
         let at_ms = step_of(watch.began_ms, RESOLUTION_MS);
         let cost = self.cost(watch);
         let (rows, folded) = inner.edges.take();
+        if folded > 0 {
+            self.limit("memory of edges", || {
+                format!(
+                    "{folded} connections or requests of 10 s count as of others: more than \
+                     {MAX_EDGES} edges are in use"
+                )
+            });
+        }
         let pending = inner.incidents.take();
         *watch = Watch {
             handshakes: (inner.handshakes.load(Relaxed), inner.handshake_failures.load(Relaxed)),
@@ -115,6 +123,7 @@ impl Recorder {
         };
         if let Err(error) = inner.ring.append(at_ms, batch) {
             warn!(%error, "what happened in the last 10 s cannot be kept; is the disk full?");
+            self.limit("memory on disk", || format!("10 s of what happened were lost: {error}"));
         }
     }
 

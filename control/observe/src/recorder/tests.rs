@@ -156,8 +156,8 @@ fn what_a_client_says_is_shortened_and_its_query_left_out() {
     recorder.request(key("web", "orders"), exchange);
     let answer = answer(&recorder, Filter::default());
     assert!(answer.incidents[0].path.len() < 600);
-    assert_eq!(super::without_query("/a/b?token=secret?".to_owned()), "/a/b");
-    assert_eq!(super::without_query("/a/b".to_owned()), "/a/b");
+    assert_eq!(without_query("/a/b?token=secret?".to_owned()), "/a/b");
+    assert_eq!(without_query("/a/b".to_owned()), "/a/b");
     let counters = answer.edges[0].buckets[0].counters.clone().expect("counters");
     assert_eq!((counters.requests, counters.statuses[4]), (1, 1));
 }

@@ -76,6 +76,16 @@ testbed::scenario! {
         shop.until("the engine allows", &shop.web, ORDERS, Some(200)).await?;
         // The first refusals may have been those of an engine that was not reached yet.
         assert_eq!(get(&shop.web, ADMIN).await?, Some(403), "by the engine itself");
+        // It is the policy's decision, for whoever looks for it.
+        eventually("the refusal is remembered by its policy", PATIENCE, async || {
+            let now = observe::now_ms();
+            let asked = format!("incidents?from={}&to={now}&policy=shop/ask", now - 60_000);
+            let page = shop.mesh.control().api(&asked).await.unwrap_or_default();
+            page["incidents"].as_array().into_iter().flatten().any(|incident| {
+                incident["hop"] == "authorizer" && incident["refused"] == true
+            })
+        })
+        .await?;
         let other = shop.mesh.pod("shop/other").on("node-a").enrolled().await?;
         assert_eq!(get(&other, ORDERS).await?, Some(403), "others are not named");
         let audit = |decision: &str| {

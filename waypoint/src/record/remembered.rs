@@ -53,6 +53,9 @@ pub(crate) fn ends(inbound: &Inbound, served: Option<&Workload>) -> Ends {
     }
 }
 
+/// The hop of an external authorizer.
+const AUTHORIZER: &str = "authorizer";
+
 /// Why something failed.
 pub(crate) fn failure(failure: &Failure) -> Remembered {
     let refused = failure.policy().is_some()
@@ -72,7 +75,7 @@ pub(crate) fn failure(failure: &Failure) -> Remembered {
         hop: match failure.hop() {
             Hop::Client => "client",
             Hop::Waypoint => "waypoint",
-            Hop::Authorizer => "authorizer",
+            Hop::Authorizer => AUTHORIZER,
             Hop::Application => "application",
         }
         .to_owned(),
@@ -100,7 +103,13 @@ impl Record {
             backend: self.backend.as_ref().map(backend).unwrap_or_default(),
             ..key(recorder.origin(), &self.inbound, served)
         };
-        let failed = self.answer.failure.as_ref().map(failure);
+        let failed = self.answer.failure.as_ref().map(failure).map(|mut failed| {
+            // What an authorizer decides it decides for the policy that has it asked.
+            if failed.policy.is_empty() && failed.hop == AUTHORIZER {
+                failed.policy.clone_from(&key.policy);
+            }
+            failed
+        });
         let line = if failed.is_some() { self.line() } else { Line::default() };
         recorder.request(
             key,

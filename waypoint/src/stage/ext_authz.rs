@@ -92,6 +92,7 @@ impl Stage for ExternalAuthorization {
         for policy in authorize::custom(config, services, &input) {
             let flow = self.check(exchange, &policy).await;
             if matches!(flow, Flow::Reply(_)) {
+                exchange.record.policy(Some(&policy.object));
                 return flow;
             }
             exchange.asked.providers.push(Arc::clone(&policy.provider));

@@ -79,6 +79,9 @@ impl App {
         let (reported, reports) = mpsc::channel(256);
         // Without a Lease to hold there is only this one.
         let (leads, leading) = watch::channel(parts.client.is_none());
+        if parts.client.is_some() {
+            parts.fleet.answer_while(leading.clone());
+        }
         let services = parts.services(&config, reported, leading.clone(), &mut registry);
         let (told, fetched) = mpsc::channel(16);
         let keeper = parts.keeper(&config, told, &mut registry);

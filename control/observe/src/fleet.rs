@@ -7,7 +7,7 @@ mod attached;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
@@ -41,6 +41,8 @@ struct Inner {
     told: broadcast::Sender<Happened>,
     /// Whether proxies tell at once what happens.
     follow: watch::Sender<bool>,
+    /// Whether proxies call this replica; where there is only one it is not set.
+    leading: OnceLock<watch::Receiver<bool>>,
 }
 
 /// Why a proxy may not attach.
@@ -57,7 +59,13 @@ impl Fleet {
             next: AtomicU64::new(0),
             told: broadcast::Sender::new(LAG),
             follow: watch::Sender::new(false),
+            leading: OnceLock::new(),
         }))
+    }
+
+    /// Lets this replica answer only while `leading` says so; what is said later is ignored.
+    pub fn answer_while(&self, leading: watch::Receiver<bool>) {
+        let _ = self.0.leading.set(leading);
     }
 
     /// What control itself remembers.
@@ -174,6 +182,14 @@ impl Source for Fleet {
             heard.insert(0, own);
             Ok::<_, QueryError>(heard)
         })
+    }
+
+    fn away(&self) -> Option<&'static str> {
+        let leads = self.0.leading.get().is_none_or(|leading| *leading.borrow());
+        (!leads).then_some(
+            "another replica of control answers for the fleet: the holder of the Lease \
+             ambit-control; `ambit dashboard` finds it",
+        )
     }
 
     fn watch(&self) -> broadcast::Receiver<Happened> {

@@ -70,6 +70,9 @@ impl Api {
             return Reply::method_not_allowed();
         }
         let Some(path) = asked.uri.path().strip_prefix(PREFIX) else { return Reply::not_found() };
+        if let Some(why) = self.source.away() {
+            return Wrong::Away(why).reply();
+        }
         let query = asked.uri.query().unwrap_or_default();
         let answered = match path {
             "about" => self.about(query).await,

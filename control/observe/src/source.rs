@@ -31,6 +31,11 @@ pub trait Source: Send + Sync + 'static {
     /// Asks everybody; none of them is waited for longer than 2 s.
     fn ask(&self, query: Query) -> Hearing<'_>;
 
+    /// Why nobody here can answer, and who can.
+    fn away(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What happens from now on.
     fn watch(&self) -> broadcast::Receiver<Happened>;
 }

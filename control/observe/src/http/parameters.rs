@@ -25,6 +25,8 @@ pub(super) enum Wrong {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// Others can answer, and this one cannot.
+    Away(&'static str),
     /// A fault of ours.
     Ours,
 }
@@ -44,6 +46,7 @@ impl Wrong {
                 StatusCode::BAD_REQUEST,
                 json!({ "error": format!("{field}: {problem}"), "field": field }),
             ),
+            Self::Away(why) => (StatusCode::SERVICE_UNAVAILABLE, json!({ "error": why })),
             Self::Ours => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 json!({ "error": "the page could not be made; see the log" }),

@@ -112,3 +112,17 @@ async fn answers_are_kept_up_to_a_number_and_a_size() {
     ask("small 99".to_owned(), 1).await;
     assert_eq!(made.load(std::sync::atomic::Ordering::Relaxed), 103, "there was no room for it");
 }
+
+#[tokio::test]
+async fn a_replica_that_does_not_lead_says_so_until_it_does() {
+    let fleet = crate::fleet::Fleet::new(Recorder::default());
+    let (lead, leading) = tokio::sync::watch::channel(false);
+    fleet.answer_while(leading);
+    let api = Api::new(Arc::new(fleet), "1.2.3", "test");
+    for (leads, status) in [(false, 503), (true, 200), (false, 503)] {
+        lead.send_replace(leads);
+        let uri = Uri::from_static("/api/v1/about");
+        let asked = Asked { method: Method::GET, uri, headers: HeaderMap::new() };
+        assert_eq!(api.answer(&asked).await.status.as_u16(), status);
+    }
+}

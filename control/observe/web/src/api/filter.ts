@@ -1,6 +1,6 @@
 // The filter of a page, as the API takes it (`Filter` of observe.proto); the same rules here for
 // what comes live.
-import type { EdgeKey, Incident } from './records';
+import type { EdgeKey, Event, Incident } from './records';
 
 export const FIELDS = [
   'namespace', 'workload', 'service', 'identity', 'policy', 'node', 'reporter', 'waypoint', 'failed',
@@ -45,6 +45,13 @@ export function matches(filter: Filter, { key, sourcePod, destinationPod, node }
     either(filter.waypoint, key.waypoint) &&
     ofService(filter.service, key)
   );
+}
+
+/** Whether an event is what `filter` asks for: it has a node, and names in its subject. */
+export function isAbout(filter: Filter, { node, subject }: Event): boolean {
+  const parts = subject.split(/[ /,]/);
+  const named = (wanted: string | undefined) => !wanted || parts.some((part) => same(wanted, part));
+  return (!filter.node || same(filter.node, node)) && named(filter.namespace) && named(filter.workload);
 }
 
 function ofService(wanted: string | undefined, { service }: EdgeKey): boolean {

@@ -1,6 +1,6 @@
 import { useMemo } from 'preact/hooks';
 import { events, nodes, type NodePoint } from '../api/answers';
-import { filterOf, type Field } from '../api/filter';
+import { filterOf, isAbout, type Field } from '../api/filter';
 import type { Event } from '../api/records';
 import type { Of } from '../api/shape';
 import { useWindow } from '../api/use';
@@ -40,8 +40,8 @@ export function EventsPage() {
 
 function Body({ data, traffic }: { data: Of<typeof events>; traffic: Of<typeof nodes> | undefined }) {
   const { query } = useAddress();
-  const node = query['node'];
-  const all = useEvents(data.events, (one) => !query['namespace'] && !query['workload'] && (!node || one.node === node));
+  const filter = filterOf(query, fields);
+  const all = useEvents(data.events, (one) => isAbout(filter, one));
   const level = query['level'] ?? '';
   const kind = query['kind'] ?? '';
   const shown = useMemo(

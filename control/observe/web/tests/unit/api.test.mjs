@@ -4,7 +4,7 @@ import { load } from './load.mjs';
 
 const answers = await load('api/answers.ts');
 const { incident } = await load('api/records.ts');
-const { matches, filterOf } = await load('api/filter.ts');
+const { matches, isAbout, filterOf } = await load('api/filter.ts');
 const { withLive, incidentKey } = await load('api/merge.ts');
 const { urlOf } = await load('api/client.ts');
 const { standing } = await load('pages/standing.ts');
@@ -66,4 +66,10 @@ test('orders of tables', () => {
   assert.equal(order.nextOrder({ column: 'a', falling: false }, 'n', true), '-n');
   assert.deepEqual(order.sorted(['node-10', 'node-2'], (x) => x, false), ['node-2', 'node-10']);
   assert.deepEqual(order.containing(['shop web', 'pay'], ' WEB shop', (x) => [x]), ['shop web']);
+});
+
+test('an event is about what its subject names, and where it happened', () => {
+  const event = { atMs: 1, kind: 'proof', level: 'info', subject: 'Pod shop/web-1', text: '', node: 'node-a' };
+  for (const filter of [{}, { namespace: 'shop' }, { workload: 'web*' }, { node: 'node-a', namespace: 'shop' }]) assert.ok(isAbout(filter, event), JSON.stringify(filter));
+  for (const filter of [{ namespace: 'sho' }, { workload: 'web' }, { node: 'node-b' }]) assert.ok(!isAbout(filter, event), JSON.stringify(filter));
 });

@@ -108,9 +108,16 @@ testbed::scenario! {
         ambit(&bed, "tap --for 1s").await?.ends(0);
         ambit(&bed, "tap -o yaml").await?.ends(2);
         let counted = command(&bed, "tap --failed --count 1").spawn()?;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        assert!(web.is_seen_as(store.at4(7)).await.is_err());
-        let counted: Said = counted.wait(SHOWN).await?.into();
+        let provoke = async {
+            loop {
+                assert!(web.is_seen_as(store.at4(7)).await.is_err());
+            }
+        };
+        // It may not follow yet: refusals come until one is counted.
+        let counted: Said = tokio::select! {
+            ended = counted.wait(PATIENCE) => ended?.into(),
+            () = provoke => unreachable!("it has no end"),
+        };
         assert_eq!(counted.ends(0).out.lines().count(), 1);
         // What is followed goes away: it is said, and is a failure.
         mesh.control().kill().await?;

@@ -2,34 +2,16 @@
 //!
 //! The tests themselves are `control/observe/web/tests/browser`; here is the mesh that they look at.
 
-use std::path::Path;
-use std::time::Duration;
+#[path = "support/browser.rs"]
+mod browser;
 
+use browser::look;
 use serde_json::json;
 use testbed::manifests::{authorization_policy, from_principals};
 use testbed::mesh::{PATIENCE, Pair};
 use testbed::{Process, Testbed, eventually};
 
 const AMBIT: &str = env!("CARGO_BIN_EXE_ambit");
-/// All browser tests together, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(800);
-
-/// Runs the browser tests against `url` where the bed's own programs run; `variables` are about
-/// what is to be seen there.
-async fn look(bed: &Testbed, url: &str, variables: &[(&str, String)]) -> anyhow::Result<()> {
-    let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("control/observe/web");
-    let tests = ["pages", "state", "live", "keyboard"];
-    let files = tests.map(|name| web.join(format!("tests/browser/{name}.test.mjs")));
-    let mut command = bed.command("node").named("browser").args(["--test", "--test-concurrency=1"]);
-    command = command.args(&files).env("AMBIT_URL", url);
-    for (name, value) in variables {
-        command = command.env(name, value);
-    }
-    let process = command.spawn()?;
-    process.wait(LIMIT).await?.success()?;
-    Ok(())
-}
-
 /// Talks and is refused, again and again.
 fn traffic(pair: &Pair, refused: &testbed::mesh::MeshPod) -> anyhow::Result<Vec<Process>> {
     let to = pair.store.at4(7);

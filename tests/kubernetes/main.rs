@@ -1,5 +1,8 @@
 //! Ambit on a real Kubernetes cluster, each scenario on one of its own.
 
+#[path = "../support/browser.rs"]
+mod browser;
+
 mod api;
 mod enrolment;
 mod manifests;

@@ -3,6 +3,7 @@
 //! `./dev soak` runs the changes under traffic in their long form: `AMBIT_SOAK_ROLLOUTS`,
 //! `AMBIT_SOAK_RESTARTS` and `AMBIT_SOAK_REBOOTS` say how often.
 
+mod command;
 mod open;
 mod soak;
 mod waypoint;
@@ -29,6 +30,15 @@ testbed::scenario! {
         let shop = Shop::open("shop").await?;
         workloads::play(&shop).await?;
         waypoint::play(&shop).await
+    }
+}
+
+testbed::scenario! {
+    #[ignore = "starts two kubelets, and a browser"]
+    within 900;
+    async fn the_command_and_the_pages_serve_a_cluster(bed: Testbed) -> anyhow::Result<()> {
+        let mut shop = Shop::open("command").await?;
+        command::play(&mut shop, &bed).await
     }
 }
 

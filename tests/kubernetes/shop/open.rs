@@ -89,6 +89,8 @@ spec:
 pub(super) struct Shop {
     /// Its cluster.
     pub(super) cluster: Cluster,
+    /// Names and files of the cluster.
+    pub(super) plan: Plan,
 }
 
 /// The manifests of a service with so many replicas.
@@ -119,7 +121,7 @@ impl Shop {
         cluster.kubectl().apply(&binaries.gateway_api()?)?;
         eprintln!("installing Ambit from its chart");
         cluster.install_ambit_with_helm(&plan, &binaries.path("helm"))?;
-        let shop = Self { cluster };
+        let shop = Self { cluster, plan };
         shop.apply(&PROGRAMS.replace("IMAGE", IMAGE))?;
         shop.apply(&service("inventory", "inventory", "v1", 2))?;
         shop.rolled_out("deployment/inventory")?;

@@ -3,6 +3,7 @@
 //! In directory mode they go to `status.json` of the state directory and to the admin page,
 //! never to the user's files.
 
+pub mod metrics;
 mod writer;
 
 use std::collections::BTreeMap;

@@ -14,6 +14,8 @@ use testbed::{Process, Testbed, eventually};
 const AMBIT: &str = env!("CARGO_BIN_EXE_ambit");
 /// Descriptors of a ztunnel: so many that its limit of connections is reached before.
 const DESCRIPTORS: u32 = 760;
+/// Of certificates: short enough that one ends soon without its successor.
+const LIFE: &str = "80s";
 /// Port of the metrics of another control plane, which is not there at first.
 pub(crate) const OTHER_CONTROL: u16 = 15026;
 
@@ -70,6 +72,7 @@ impl Lab {
             .ztunnel(ztunnel)
             .control_env("SUBSCRIBER_PATIENCE", "8s")
             .node_env("POOL_MAX_STREAMS_PER_CONNECTION", "1")
+            .node_env("SECRET_TTL", LIFE)
             .node_env("AMBIT_POD_MAX_CONNECTIONS", "600");
         let mesh = options.start(bed).await?;
 

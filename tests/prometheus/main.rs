@@ -26,6 +26,7 @@ const NEED_A_FAULT: &[(&str, &str, &str)] = &[
     ("control", "Proxies that do not hear", "proxies"),
     ("mesh", "Failures by flag", "{{response_flags}}"),
     ("mesh", "Refusals", "refusals"),
+    ("mesh", "Refusals by policy", "{{policy}}"),
     ("node", "Failures by flag", "{{node}} {{response_flags}}"),
     ("node", "Limits reached", "{{node}} {{limit}}"),
     (
@@ -83,7 +84,10 @@ testbed::scenario! {
         watch.fires(&["AmbitResponsesRejected"], cause::rejecting_client(&lab)).await?;
         watch.fires(&["AmbitSubscriberCut"], cause::silent_client(&lab)).await?;
         let other = OtherControl::start(&bed)?;
-        watch.fires(&["AmbitRootExpires", "AmbitLogLinesDropped"], other.talks()).await?;
+        watch.fires(
+            &["AmbitRootExpires", "AmbitLogLinesDropped", "AmbitObjectsNotAsWritten"],
+            other.talks(),
+        ).await?;
         watch.fires(
             &["AmbitZtunnelDown", "AmbitPodsPending", "AmbitPodsHeld"],
             cause::no_ztunnel(&lab),
@@ -91,7 +95,10 @@ testbed::scenario! {
         watch.fires(&["AmbitNodeAgentDown"], cause::no_agent(&lab)).await?;
         watch.fires(&["AmbitWaypointDown"], cause::no_waypoint(&lab)).await?;
         drop(other);
-        watch.fires(&["AmbitControlDown", "AmbitProxyDisconnected"], cause::no_control(&lab)).await?;
+        watch.fires(
+            &["AmbitControlDown", "AmbitProxyDisconnected", "AmbitCertificateEnds"],
+            cause::no_control(&lab),
+        ).await?;
         watch.fires(&["AmbitProxyWithoutState"], cause::new_ztunnel(&lab)).await?;
 
         watch.has_fired(&shipped::alerts()?);

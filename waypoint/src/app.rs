@@ -191,6 +191,7 @@ impl App {
         recorder: Recorder,
     ) -> Engine {
         let tunnel = Arc::new(self.config.tunnel.clone());
+        observe::metrics::register(&mut self.registry, recorder.clone());
         let counting = recorder.clone();
         let pools =
             PoolMetrics::register(&mut self.registry).telling(move |good| counting.handshake(good));

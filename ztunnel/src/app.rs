@@ -83,6 +83,7 @@ impl App {
         process::register(&mut registry, "ztunnel", env!("CARGO_PKG_VERSION"));
         let recorder = observed::recorder(&config);
         let metrics = ConnectionMetrics::register(&mut registry).remembering(recorder.clone());
+        observe::metrics::register(&mut registry, recorder.clone());
         let counting = recorder.clone();
         let pools =
             PoolMetrics::register(&mut registry).telling(move |good| counting.handshake(good));

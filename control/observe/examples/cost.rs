@@ -5,8 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike as _;
+use hbone::telemetry::process;
 use observe::pb::{EdgeKey, Origin, Party, Query};
 use observe::recorder::{Ends, Failure, Recorder, collector};
 use observe::ring::RingSettings;
@@ -33,8 +32,7 @@ fn key(n: u32) -> EdgeKey {
 }
 
 fn cpu() -> f64 {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("our own usage");
-    (usage.user_time() + usage.system_time()).num_microseconds() as f64 / 1e6
+    process::cpu_us().expect("our own usage") as f64 / 1e6
 }
 
 fn resident_mib() -> f64 {

@@ -17,6 +17,7 @@ pub mod fleet;
 pub mod home;
 pub mod http;
 pub mod merge;
+pub mod metrics;
 pub mod page;
 pub mod query;
 pub mod recorder;

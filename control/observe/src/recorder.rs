@@ -7,6 +7,7 @@
 //! - [`edges`]: counters of the step that runs, by edge
 //! - [`flow`]: open connections
 //! - [`incidents`]: what failed, as fast as it may be kept
+//! - [`refusals`]: how often each policy refused
 //! - [`seldom`]: events that would come in floods
 //! - [`discovery`]: what the control plane sent
 //! - [`collector`]: ends a step
@@ -16,6 +17,7 @@ pub mod discovery;
 mod edges;
 mod flow;
 mod incidents;
+mod refusals;
 mod seldom;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -28,6 +30,7 @@ use self::edges::Edges;
 use self::flow::Flows;
 pub use self::flow::{Ends, Flow};
 use self::incidents::Incidents;
+use self::refusals::Refusals;
 use self::seldom::Seldom;
 use crate::now_ms;
 use crate::pb::{EdgeKey, Event, Incident, Origin, Party, State};
@@ -57,6 +60,7 @@ struct Inner {
     edges: Edges,
     flows: Flows,
     incidents: Incidents,
+    refusals: Refusals,
     seldom: Seldom,
     handshakes: AtomicU64,
     handshake_failures: AtomicU64,
@@ -141,6 +145,7 @@ impl Recorder {
             edges: Edges::new(MAX_EDGES),
             flows: Flows::default(),
             incidents: Incidents::default(),
+            refusals: Refusals::default(),
             seldom: Seldom::default(),
             handshakes: AtomicU64::new(0),
             handshake_failures: AtomicU64::new(0),
@@ -247,13 +252,19 @@ impl Recorder {
 
     /// Something changed.
     pub fn event(&self, kind: &str, level: &str, subject: String, text: String) {
+        self.event_on(&self.0.origin.node, (kind, level), subject, text);
+    }
+
+    /// Something changed on a node: kind and level, subject, text.
+    pub fn event_on(&self, node: &str, of: (&str, &str), subject: String, text: String) {
+        let (kind, level) = of;
         let event = Event {
             at_ms: now_ms(),
             kind: kind.to_owned(),
             level: level.to_owned(),
             subject,
             text: shortened(text),
-            node: self.0.origin.node.clone(),
+            node: node.to_owned(),
         };
         let event = Arc::new(event);
         self.0.incidents.event(Arc::clone(&event));
@@ -268,6 +279,9 @@ impl Recorder {
     }
 
     fn incident(&self, key: EdgeKey, ends: &Ends, failure: Failure) -> Incident {
+        if failure.refused {
+            self.0.refusals.count(&failure.policy);
+        }
         Incident {
             at_ms: now_ms(),
             key: Some(key),

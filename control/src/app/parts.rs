@@ -56,7 +56,7 @@ use crate::source::directory::{self, Directory};
 use crate::source::kubernetes::{self, Kubernetes};
 use crate::source::read::Context;
 use crate::state::StateDir;
-use crate::status::Board;
+use crate::status::{self, Board};
 use crate::sync;
 use crate::xds::metrics::XdsMetrics;
 use crate::xds::service::{Patience, XdsService};
@@ -170,6 +170,7 @@ impl Parts {
             "Addresses that hosts of ServiceEntries were given",
             self.given.clone(),
         );
+        status::metrics::register(registry, self.board.clone());
         let authenticator = self.authenticator();
         let lives = Lives { default: config.certificate_life, max: config.max_certificate_life };
         let ca = CaService::new(

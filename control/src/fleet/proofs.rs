@@ -15,19 +15,21 @@ pub fn tell_reported(recorder: &Recorder, world: &World, batch: &[FromNode]) {
         FromNode::Pod(reported) => Some(reported),
         FromNode::Came(_) | FromNode::Left(_) => None,
     });
-    for Reported { pod, uid, report, .. } in reported {
+    for Reported { node, pod, uid, report } in reported {
         let before = world.report(uid).map(|before| before.state);
         let there = world.pod(pod).is_some_and(|pod| pod.uid == *uid);
         if !there || before == Some(report.state) {
             continue;
         }
         match (before, report.state) {
-            (_, Enrolment::Enrolled) => proven(recorder, &pod.to_string()),
+            (_, Enrolment::Enrolled) => proven(recorder, node, &pod.to_string()),
             (_, Enrolment::Failed) => {
                 let text = format!("its node cannot capture it: {}", report.reason);
-                recorder.event("proof", "error", format!("Pod {pod}"), text);
+                recorder.event_on(node, ("proof", "error"), format!("Pod {pod}"), text);
             }
-            (Some(Enrolment::Enrolled), _) => lost(recorder, &pod.to_string(), &report.reason),
+            (Some(Enrolment::Enrolled), _) => {
+                lost(recorder, node, &pod.to_string(), &report.reason)
+            }
             (_, Enrolment::Pending | Enrolment::NotEnrolled) => {}
         }
     }
@@ -39,8 +41,8 @@ pub fn tell_annotated(recorder: &Recorder, world: &World, update: &Update) {
         let Object::Pod(pod) = object else { continue };
         let name = pod.meta.key.to_string();
         match (world.pod(&pod.meta.key).is_some_and(captured), captured(pod)) {
-            (false, true) => proven(recorder, &name),
-            (true, false) => lost(recorder, &name, ""),
+            (false, true) => proven(recorder, &pod.node, &name),
+            (true, false) => lost(recorder, &pod.node, &name, ""),
             _ => {}
         }
     }
@@ -50,13 +52,13 @@ fn captured(pod: &Pod) -> bool {
     pod.meta.annotation(CAPTURED) == Some("enabled")
 }
 
-fn proven(recorder: &Recorder, pod: &str) {
+fn proven(recorder: &Recorder, node: &str, pod: &str) {
     let text = "its node proved that its traffic is captured".to_owned();
-    recorder.event("proof", "info", format!("Pod {pod}"), text);
+    recorder.event_on(node, ("proof", "info"), format!("Pod {pod}"), text);
 }
 
-fn lost(recorder: &Recorder, pod: &str, reason: &str) {
+fn lost(recorder: &Recorder, node: &str, pod: &str, reason: &str) {
     let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
     let text = format!("its node no longer captures it{why}");
-    recorder.event("proof", "info", format!("Pod {pod}"), text);
+    recorder.event_on(node, ("proof", "info"), format!("Pod {pod}"), text);
 }

@@ -2,8 +2,11 @@
 
 use std::fs;
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
@@ -16,7 +19,7 @@ struct Build {
     tag: String,
 }
 
-/// Adds `istio_build`, open files and resident memory, read from `/proc` at each scrape.
+/// Adds `istio_build`, CPU time, open files and resident memory, read at each scrape.
 ///
 /// `component` is the program's name, such as `ztunnel`; `tag` its version.
 pub fn register(registry: &mut Registry, component: &str, tag: &str) {
@@ -47,8 +50,20 @@ impl Collector for Process {
             let metric = encoder.encode_descriptor(&name, help, None, gauge.metric_type())?;
             gauge.encode(metric)?;
         }
+        if let Some(used) = cpu_us() {
+            let counter = ConstCounter::new(used as f64 / 1e6);
+            let (name, help) = ("process_cpu_seconds", "CPU time of all threads");
+            let kind = counter.metric_type();
+            counter.encode(encoder.encode_descriptor(name, help, None, kind)?)?;
+        }
         Ok(())
     }
+}
+
+/// CPU time of all threads of this process, also of those that have ended, in microseconds.
+pub fn cpu_us() -> Option<i64> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
+    Some(usage.user_time().num_microseconds() + usage.system_time().num_microseconds())
 }
 
 /// Files that this process has open, if `/proc` tells.

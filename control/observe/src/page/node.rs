@@ -249,6 +249,9 @@ pub(super) fn page(heard: &[Heard], name: &str, limit: usize) -> Page {
         .map(|state| state.pods.iter().filter(|pod| pod.node == name).collect())
         .unwrap_or_default();
     let own: Vec<Heard> = here.iter().map(|heard| (*heard).clone()).collect();
+    // What control knows of the node: it was asked for that alone.
+    let by_control = heard.iter().filter(|heard| heard.origin.kind == "control").cloned();
+    let events: Vec<Heard> = by_control.chain(own.iter().cloned()).collect();
     let processes = here.iter().filter_map(|heard| {
         let mut costs = Costs::default();
         costs.add(heard.result.as_ref().ok()?);
@@ -269,7 +272,7 @@ pub(super) fn page(heard: &[Heard], name: &str, limit: usize) -> Page {
         processes: processes.collect(),
         connections: flat::busiest(&own, limit.min(100)),
         incidents: flat::newest_incidents(&own, limit.min(200)),
-        events: flat::newest_events(&own, limit.min(200)),
+        events: flat::newest_events(&events, limit.min(200)),
         pods,
     }
 }

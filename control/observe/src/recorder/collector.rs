@@ -55,7 +55,7 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn begin() -> Self {
-        let cpu_us = cpu_us().unwrap_or_default();
+        let cpu_us = process::cpu_us().unwrap_or_default();
         Self { began: Instant::now(), began_ms: now_ms(), cpu_us, handshakes: (0, 0) }
     }
 }
@@ -134,7 +134,7 @@ impl Recorder {
         Cost {
             at_ms: step_of(watch.began_ms, RESOLUTION_MS),
             duration_ms: taken,
-            cpu_us: cpu_us().map_or(0, |now| (now - watch.cpu_us).max(0)),
+            cpu_us: process::cpu_us().map_or(0, |now| (now - watch.cpu_us).max(0)),
             resident_bytes: told(process::resident_bytes()),
             descriptors: told(process::open_fds()),
             handshakes: since(&inner.handshakes, watch.handshakes.0),
@@ -145,14 +145,6 @@ impl Recorder {
             name: inner.origin.name.clone(),
         }
     }
-}
-
-/// CPU time of all threads of this process, also of those that have ended, in microseconds.
-fn cpu_us() -> Option<i64> {
-    use nix::sys::resource::{UsageWho, getrusage};
-    use nix::sys::time::TimeValLike as _;
-    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
-    Some(usage.user_time().num_microseconds() + usage.system_time().num_microseconds())
 }
 
 /// What `/proc` does not tell is 0.

@@ -131,11 +131,15 @@ pub(super) fn service(value: &Value, notes: &mut Vec<Note>) -> Result<Object> {
     let headless = spec.cluster_ip.as_deref() == Some("None");
     let mut ports = Vec::new();
     for (i, port) in spec.ports.iter().flatten().enumerate() {
-        if port.protocol.as_deref().is_none_or(|p| p == "TCP") {
-            ports.push(service_port(i, port)?);
-        } else {
-            let field = format!("spec.ports[{i}].protocol");
-            notes.push(Note::new(field, "is not TCP; the mesh leaves this port alone"));
+        match port.protocol.as_deref() {
+            None | Some("TCP") => ports.push(service_port(i, port)?),
+            // The mesh leaves them alone. Every cluster's DNS has one: that is no mistake.
+            Some("UDP" | "SCTP") => {}
+            Some(other) => {
+                let field = format!("spec.ports[{i}].protocol");
+                let message = format!("{other:?} is none; write TCP, UDP or SCTP");
+                notes.push(Note::new(field, message));
+            }
         }
     }
     Ok(Object::Service(Box::new(Service {

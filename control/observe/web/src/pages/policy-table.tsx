@@ -26,6 +26,11 @@ export function PolicyTable({ id, of, empty, chosen }: {
 
 const tones: Record<string, Tone> = { ALLOW: 'ok', DENY: 'warning' };
 
+/** A DENY or CUSTOM policy lets nothing pass: others allow what it does not refuse. */
+function allowed({ action, allowed: times }: PolicyRow) {
+  return action === 'ALLOW' || times > 0 ? <span class="num">{count(times)}</span> : <span class="none">–</span>;
+}
+
 const columns: Column<PolicyRow>[] = [
   { id: 'name', head: 'Policy', value: (row) => row.name, cell: (row) => <PolicyName name={row.name} />, grow: true },
   {
@@ -39,7 +44,7 @@ const columns: Column<PolicyRow>[] = [
   },
   { id: 'by', head: 'Enforced by', value: (row) => row.enforcedBy, cell: (row) => <Name text={row.enforcedBy || '–'} /> },
   { id: 'scope', head: 'Scope', value: (row) => row.scope, cell: (row) => <Name text={row.scope || '–'} /> },
-  { id: 'allowed', head: 'Allowed', numeric: true, value: (row) => row.allowed, cell: (row) => <span class="num">{count(row.allowed)}</span> },
+  { id: 'allowed', head: 'Allowed', numeric: true, value: (row) => row.allowed, cell: allowed },
   { id: 'refused', head: 'Refused', numeric: true, value: (row) => row.refused, cell: (row) => <span class="num">{count(row.refused)}</span> },
   { id: 'trend', head: 'Refusals over the window', cell: (row) => (row.refused > 0 ? <Spark values={row.points.slice(0, -1).map((point) => point.refused)} tone="warning" /> : <span class="none">–</span>), wide: true },
 ];

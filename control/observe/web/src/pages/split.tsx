@@ -14,7 +14,7 @@ export function Route({ of, over, services }: { of: RouteRow; over: number; serv
   return (
     <article class="route">
       <header class="row wrap">
-        <h3 class="name" title={seen(of.name)}>{seen(of.name)}</h3>
+        <h3 class="name" title={seen(of.name)}>{seen(of.name) || 'Without a route'}</h3>
         {of.rule && <span class="sub">{seen(of.rule)}</span>}
         {services.length > 0 && <span class="sub name">for {seen(services.join(', '))}</span>}
         <span class="num sub">{rate(of.totals.requests / over)}</span>

@@ -105,7 +105,7 @@ async fn unknown_policy(remembered: &Remembered, asked: &Asked) -> Result<Failur
 
 /// Whether a policy refused it.
 pub(crate) fn is_refusal(incident: &Incident) -> bool {
-    incident.key.as_ref().is_some_and(|key| key.failure == "DENY" || !key.policy.is_empty())
+    incident.refused || incident.key.as_ref().is_some_and(|key| key.failure == "DENY")
 }
 
 /// A time in UTC, to the second.
@@ -208,7 +208,12 @@ impl Listing for Decided {
                 row.name.as_str().into(),
                 row.action.as_str().into(),
                 row.enforced_by.as_str().into(),
-                row.allowed.into(),
+                // A DENY or CUSTOM policy lets nothing pass: others allow what it does not refuse.
+                if row.action == "ALLOW" || row.allowed > 0 {
+                    row.allowed.into()
+                } else {
+                    Cell::default()
+                },
                 refused,
                 row.scope.as_str().into(),
                 (if row.dry_run { "yes" } else { "no" }).into(),

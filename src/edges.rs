@@ -124,12 +124,19 @@ fn times(edges: &[Edge]) -> Times {
     };
     for edge in edges {
         let Some(key) = &edge.key else { continue };
-        let key = (name(&key.source), name(&key.destination), key.port);
-        let (first, last) = times.entry(key).or_insert((i64::MAX, 0));
-        if edge.first_ms > 0 {
-            *first = edge.first_ms.min(*first);
+        let (from, to) = (name(&key.source), name(&key.destination));
+        // What a waypoint saw are two links: to it, and from it.
+        let links = match key.waypoint.as_str() {
+            "" => vec![(from, to, key.port)],
+            by => vec![(from, by.to_owned(), key.port), (by.to_owned(), to, key.port)],
+        };
+        for link in links {
+            let (first, last) = times.entry(link).or_insert((i64::MAX, 0));
+            if edge.first_ms > 0 {
+                *first = edge.first_ms.min(*first);
+            }
+            *last = edge.last_ms.max(*last);
         }
-        *last = edge.last_ms.max(*last);
     }
     times
 }
@@ -178,6 +185,7 @@ impl Listing for Edges {
             Column::text("SECURITY"),
             Column::text("SINCE"),
             Column::number("OPENED"),
+            Column::number("REQUESTS"),
             Column::number("FAILED"),
             Column::number("REFUSED"),
             Column::number("SENT"),
@@ -201,17 +209,25 @@ impl Listing for Edges {
                 0 => 0.into(),
                 count => Cell::styled(count.to_string(), Style::Bad),
             };
+            // Only a waypoint counts requests, and only node proxies count connections.
+            let totals = &row.totals;
+            let (requests, carried) = (totals.requests, totals.opened + totals.closed);
+            let of_connections = |cell: Cell| match (requests, carried) {
+                (1.., 0) => Cell::default(),
+                _ => cell,
+            };
             table.row([
                 row.from.as_str().into(),
                 row.to.as_str().into(),
                 row.port.into(),
                 security,
                 since.into(),
-                row.totals.opened.into(),
-                bad(row.totals.failed),
-                bad(row.totals.refused),
-                units::bytes(row.totals.sent_bytes).into(),
-                units::bytes(row.totals.received_bytes).into(),
+                of_connections(totals.opened.into()),
+                if requests == 0 { Cell::default() } else { requests.into() },
+                bad(totals.failed),
+                bad(totals.refused),
+                of_connections(units::bytes(totals.sent_bytes).into()),
+                of_connections(units::bytes(totals.received_bytes).into()),
                 row.service.as_str().into(),
                 row.protocol.as_str().into(),
                 row.identity.as_str().into(),

@@ -116,14 +116,17 @@ impl Where {
                 return Ok(Mesh::new(self.run()?, namespaces(only)));
             }
             let here = local::beside("self");
+            let no_cluster = kube::config::Kubeconfig::read().is_err()
+                && std::env::var_os("KUBERNETES_SERVICE_HOST").is_none();
+            // On a node of a cluster, by who can reach nothing but this machine.
+            let here =
+                if here.members.is_empty() && no_cluster { local::in_containers() } else { here };
             if !here.members.is_empty() {
                 let name = "the mesh of this machine".to_owned();
                 let place = Place::Local { name, members: here.members, manifests: here.manifests };
                 return Ok(Mesh::new(place, namespaces(only)));
             }
-            if kube::config::Kubeconfig::read().is_err()
-                && std::env::var_os("KUBERNETES_SERVICE_HOST").is_none()
-            {
+            if no_cluster {
                 return Err(failed!(
                     "no mesh found: no running demo, no process of a mesh on this machine, no \
                      kubeconfig; start one with `ambit demo`, or give --run, --kubeconfig, \

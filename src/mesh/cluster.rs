@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use control::deploy::plan::CONTROLLER;
+use control::translate::waypoint::MANAGED;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -132,9 +134,7 @@ impl Cluster {
         let kind = match labels.get(NAME).map(String::as_str) {
             Some("ambit-control") => Kind::Control,
             Some("ambit-ztunnel") => Kind::Ztunnel,
-            _ if spec.containers.iter().any(|container| container.name == "waypoint") => {
-                Kind::Waypoint
-            }
+            _ if labels.get(MANAGED).is_some_and(|by| by == CONTROLLER) => Kind::Waypoint,
             _ => return None,
         };
         let status = pod.status.as_ref();

@@ -1,5 +1,6 @@
 //! Processes of this machine that are a mesh: those that share a mount namespace, such as all
-//! of a demo, or all that were started here without one.
+//! of a demo, or all that were started here without one; on a node of a cluster those in its
+//! containers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,11 +25,24 @@ pub(crate) struct Found {
 /// The processes with the mount namespace of `first`.
 pub(crate) fn beside(first: &str) -> Found {
     let Some(wanted) = namespace(first, "mnt") else { return Found::default() };
+    all(|pid| namespace(pid, "mnt").as_ref() == Some(&wanted))
+}
+
+/// The processes in containers of this machine: each has its own mount namespace. Where a demo
+/// runs its processes are among them.
+pub(crate) fn in_containers() -> Found {
+    let Some(own) = namespace("self", "mnt") else { return Found::default() };
+    let found = all(|pid| namespace(pid, "mnt").is_some_and(|theirs| theirs != own));
+    // What control reads there is not ours to change.
+    Found { manifests: None, ..found }
+}
+
+fn all(is_meant: impl Fn(&str) -> bool) -> Found {
     let Ok(entries) = fs::read_dir("/proc") else { return Found::default() };
     let mut found = Found::default();
     for pid in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
         let Ok(number) = pid.parse::<i32>() else { continue };
-        if namespace(&pid, "mnt").as_ref() != Some(&wanted) {
+        if !is_meant(&pid) {
             continue;
         }
         if let Some(process) = Process::read(number) {

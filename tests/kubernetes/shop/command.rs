@@ -127,7 +127,7 @@ fn standing(config: &Path) -> anyhow::Result<()> {
     let shop: Vec<_> = rows.filter(|row| row["namespace"] == "shop").collect();
     ensure!(shop.len() == 3, "{said:#}");
     ensure!(shop.iter().all(|row| row["proof"]["is"] == "proven"), "{said:#}");
-    run(config, "status -n shop")?.ends(0)?.has(&["customer", "node-a", "enrolled", "proven"])?;
+    run(config, "status -n shop")?.ends(0)?.has(&["customer", "node-a", "enrolled", "yes"])?;
     run(config, "status -n shpo")?.ends(4)?.has(&["did you mean shop?"])?;
     run(config, "check")?.ends(0)?;
     run(config, "check --before")?.ends(0)?.has(&["already-installed"])?;
@@ -201,7 +201,7 @@ async fn past(config: &Path, shop: &Shop) -> anyhow::Result<()> {
         let edges = said.and_then(|said| said.ends(0)?.json()).unwrap_or_default();
         last = edges.to_string();
         edges["edges"].as_array().into_iter().flatten().any(|edge| {
-            edge["from"]["name"] == "customer"
+            edge["from"] == "shop/customer"
                 && edge["security"] == "mtls"
                 && edge["service"].as_str().is_some_and(|name| name.contains("inventory"))
         })

@@ -5,6 +5,15 @@ use crate::pb::{Counters, Sketch};
 impl Counters {
     /// Adds all of another one.
     pub fn merge(&mut self, other: &Self) {
+        self.merge_connections(other);
+        let (failed, refused) = (self.failed, self.refused);
+        self.merge_requests(other);
+        // Both parts have them.
+        (self.failed, self.refused) = (failed, refused);
+    }
+
+    /// Adds what another one counted of connections: their failures, bytes and lives.
+    pub fn merge_connections(&mut self, other: &Self) {
         for (sum, more) in [
             (&mut self.opened, other.opened),
             (&mut self.closed, other.closed),
@@ -12,6 +21,17 @@ impl Counters {
             (&mut self.refused, other.refused),
             (&mut self.sent_bytes, other.sent_bytes),
             (&mut self.received_bytes, other.received_bytes),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+        merge(&mut self.durations, other.durations.as_ref());
+    }
+
+    /// Adds what another one counted of requests: their failures, answers and times.
+    pub fn merge_requests(&mut self, other: &Self) {
+        for (sum, more) in [
+            (&mut self.failed, other.failed),
+            (&mut self.refused, other.refused),
             (&mut self.requests, other.requests),
             (&mut self.retries, other.retries),
         ] {
@@ -23,7 +43,6 @@ impl Counters {
         for (sum, more) in self.statuses.iter_mut().zip(&other.statuses) {
             *sum = sum.saturating_add(*more);
         }
-        merge(&mut self.durations, other.durations.as_ref());
         merge(&mut self.latencies, other.latencies.as_ref());
     }
 

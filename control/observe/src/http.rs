@@ -121,9 +121,7 @@ impl Api {
         let body = self.remembered.or_make(format!("{key:?}"), || async move {
             let heard = self.source.ask(question).await?;
             // Work for a processor, and not for the thread of the data path's pages.
-            let shown = tokio::task::spawn_blocking(move || {
-                page.show(&heard, limit).and_then(|value| serde_json::to_vec(&value))
-            });
+            let shown = tokio::task::spawn_blocking(move || page.json(&heard, limit));
             match shown.await {
                 Ok(Ok(body)) => Ok(Bytes::from(body)),
                 _ => Err(Wrong::Ours),

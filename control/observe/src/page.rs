@@ -119,11 +119,19 @@ impl Page {
         Query { want: texts(want), group: texts(group), filter: Some(filter), ..asked }
     }
 
-    /// The page, out of the answers to its question.
+    /// The page, out of the answers to its question, for one who reads it here.
     ///
     /// # Errors
-    /// If it cannot be written as JSON, which would be a fault of ours.
+    /// As [`Page::json`].
     pub fn show(&self, heard: &[Heard], limit: usize) -> serde_json::Result<Value> {
+        serde_json::from_slice(&self.json(heard, limit)?)
+    }
+
+    /// The page as JSON, out of the answers to its question.
+    ///
+    /// # Errors
+    /// If it cannot be written, which would be a fault of ours.
+    pub fn json(&self, heard: &[Heard], limit: usize) -> serde_json::Result<Vec<u8>> {
         match self {
             Self::Answer => {
                 let all = crate::merge::merge(flat::borrowed(heard).cloned(), limit);

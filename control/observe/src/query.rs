@@ -1,15 +1,16 @@
 //! What one proxy answers: out of its ring, and of the step that runs.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::pb::{Answer, Bucket, Connection, Counters, Edge, EdgeKey, Filter, Incident, Query};
+pub use self::sum::Sum;
+use crate::pb::{Answer, Connection, Filter, Query};
+use crate::recorder::Recorder;
 use crate::recorder::collector::Partial;
-use crate::recorder::{Recorder, other};
 use crate::{RESOLUTION_MS, now_ms, step_of};
 
 pub(crate) mod filter;
 mod group;
+mod sum;
 
 /// Steps of one answer at most.
 pub const MAX_STEPS: i64 = 1_000;
@@ -111,6 +112,11 @@ impl Checked {
         self.want.iter().any(|want| want == what)
     }
 
+    /// How many steps the window has.
+    pub fn steps(&self) -> i64 {
+        (self.to_ms - self.from_ms) / self.step_ms
+    }
+
     /// At most so many of each.
     pub fn limit(&self) -> usize {
         self.limit
@@ -125,19 +131,8 @@ impl Recorder {
     /// If the question is out of bounds.
     pub fn answer(&self, query: &Query) -> Result<Answer, QueryError> {
         let asked = Checked::new(query)?;
-        let mut sum = Sum::new(&asked, &self.origin().node);
-        self.ring().read(asked.from_ms, asked.to_ms, |step| {
-            sum.dropped += step.frame.dropped;
-            sum.folded += step.frame.folded;
-            for row in step.frame.rows {
-                if let (Some(key), Some(counters)) = (step.keys.get(&row.id), row.counters) {
-                    sum.add(step.at_ms, key, &counters);
-                }
-            }
-            step.frame.incidents.into_iter().for_each(|incident| sum.incident(incident));
-            step.frame.events.into_iter().for_each(|event| sum.event(event));
-            sum.costs.extend(step.frame.cost.filter(|_| asked.wants("costs")));
-        });
+        let mut sum = Sum::new(asked.clone(), &self.origin().node);
+        self.ring().read(asked.from_ms, asked.to_ms, |step| sum.step(&step));
         let now = now_ms();
         if (asked.from_ms..asked.to_ms).contains(&now) {
             self.add_partial(&mut sum, now);
@@ -152,147 +147,16 @@ impl Recorder {
         Ok(answer)
     }
 
-    fn add_partial(&self, sum: &mut Sum<'_>, now: i64) {
+    fn add_partial(&self, sum: &mut Sum, now: i64) {
         let Partial { rows, incidents, events, cost, folded, dropped } = self.partial();
-        for (key, counters) in &rows {
-            sum.add(step_of(now, RESOLUTION_MS), key, counters);
+        for (key, counters) in rows {
+            sum.add(&key, [(step_of(now, RESOLUTION_MS), counters)]);
         }
         incidents.into_iter().for_each(|incident| sum.incident(Arc::unwrap_or_clone(incident)));
         events.into_iter().for_each(|event| sum.event(Arc::unwrap_or_clone(event)));
         sum.folded += folded;
         sum.dropped += dropped;
-        sum.costs.extend(cost.filter(|_| sum.asked.wants("costs")));
-    }
-}
-
-/// Adds up an answer.
-struct Sum<'a> {
-    asked: &'a Checked,
-    node: &'a str,
-    /// What a key is summed under; none if the filter leaves it out. By address: the keys of a
-    /// file are shared by its rows.
-    keys: HashMap<EdgeKey, Option<Arc<EdgeKey>>>,
-    edges: BTreeMap<Arc<EdgeKey>, Summed>,
-    buckets: usize,
-    incidents: Vec<Incident>,
-    events: Vec<crate::pb::Event>,
-    costs: Vec<crate::pb::Cost>,
-    folded: u64,
-    dropped: u64,
-}
-
-#[derive(Default)]
-struct Summed {
-    buckets: BTreeMap<i64, Counters>,
-    first_ms: i64,
-    last_ms: i64,
-}
-
-impl<'a> Sum<'a> {
-    fn new(asked: &'a Checked, node: &'a str) -> Self {
-        Self {
-            asked,
-            node,
-            keys: HashMap::new(),
-            edges: BTreeMap::new(),
-            buckets: 0,
-            incidents: Vec::new(),
-            events: Vec::new(),
-            costs: Vec::new(),
-            folded: 0,
-            dropped: 0,
-        }
-    }
-
-    fn add(&mut self, at_ms: i64, key: &Arc<EdgeKey>, counters: &Counters) {
-        if !self.asked.wants("edges") {
-            return;
-        }
-        let under = match self.keys.get(&**key) {
-            Some(known) => known.clone(),
-            None => {
-                let wanted = filter::edge(&self.asked.filter, key, self.node);
-                let under = wanted.then(|| Arc::new(group::reduce(&self.asked.group, key)));
-                self.keys.insert((**key).clone(), under.clone());
-                under
-            }
-        };
-        let Some(mut under) = under else { return };
-        if !self.edges.contains_key(&under) && self.edges.len() >= self.asked.limit {
-            self.folded += 1;
-            under = Arc::new(other(EdgeKey::default()));
-        }
-        let summed = self.edges.entry(under).or_default();
-        if summed.first_ms == 0 {
-            summed.first_ms = at_ms;
-        }
-        summed.first_ms = summed.first_ms.min(at_ms);
-        summed.last_ms = summed.last_ms.max(at_ms);
-        let step = self.asked.from_ms + step_of(at_ms - self.asked.from_ms, self.asked.step_ms);
-        if !summed.buckets.contains_key(&step) {
-            if self.buckets >= MAX_BUCKETS {
-                self.folded += 1;
-                return;
-            }
-            self.buckets += 1;
-        }
-        summed.buckets.entry(step).or_default().merge(counters);
-    }
-
-    fn incident(&mut self, incident: Incident) {
-        let asked = self.asked;
-        let within = (asked.from_ms..asked.to_ms).contains(&incident.at_ms);
-        if asked.wants("incidents") && within && filter::incident(&asked.filter, &incident) {
-            self.incidents.push(incident);
-            shed(&mut self.incidents, asked.limit);
-        }
-    }
-
-    fn event(&mut self, event: crate::pb::Event) {
-        let asked = self.asked;
-        let within = (asked.from_ms..asked.to_ms).contains(&event.at_ms);
-        if asked.wants("events") && within && filter::event(&asked.filter, &event) {
-            self.events.push(event);
-            shed(&mut self.events, asked.limit);
-        }
-    }
-
-    fn finish(mut self) -> Answer {
-        self.incidents.sort_by_key(|incident| std::cmp::Reverse(incident.at_ms));
-        self.incidents.truncate(self.asked.limit);
-        self.events.sort_by_key(|event| std::cmp::Reverse(event.at_ms));
-        self.events.truncate(self.asked.limit);
-        self.costs.sort_by_key(|cost| cost.at_ms);
-        let edges = self.edges.into_iter().map(|(key, summed)| Edge {
-            key: Some(Arc::unwrap_or_clone(key)),
-            buckets: summed
-                .buckets
-                .into_iter()
-                .map(|(at_ms, counters)| Bucket { at_ms, counters: Some(counters) })
-                .collect(),
-            node: self.node.to_owned(),
-            first_ms: summed.first_ms,
-            last_ms: summed.last_ms,
-        });
-        Answer {
-            from_ms: self.asked.from_ms,
-            to_ms: self.asked.to_ms,
-            step_ms: self.asked.step_ms,
-            edges: edges.collect(),
-            incidents: self.incidents,
-            events: self.events,
-            costs: self.costs,
-            folded: self.folded,
-            dropped: self.dropped,
-            ..Answer::default()
-        }
-    }
-}
-
-/// Drops the older half of what has grown to twice the limit; both are read in order of time.
-fn shed<T>(list: &mut Vec<T>, limit: usize) {
-    if list.len() >= limit.saturating_mul(2).max(2) {
-        list.drain(..list.len() - limit);
+        sum.cost(cost);
     }
 }
 

@@ -5,6 +5,7 @@
 //! own, and a reader reads all. What cannot be written is lost and counted; it never stops a
 //! proxy.
 
+mod raw;
 mod segment;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -19,6 +20,7 @@ use tracing::warn;
 use crate::RESOLUTION_MS;
 use crate::pb::ring::{Frame, Named, Row};
 use crate::pb::{Cost, Counters, EdgeKey, Event, Incident};
+pub use raw::{Part, Tally};
 pub use segment::Step;
 use segment::Writer;
 
@@ -113,13 +115,13 @@ impl Ring {
 
     /// Reads all steps from `from_ms` on and before `to_ms`, file by file.
     pub fn read(&self, from_ms: i64, to_ms: i64, mut visit: impl FnMut(Step<'_>)) {
-        for file in self.files() {
+        for (n, file) in self.files().into_iter().enumerate() {
             if file.began_ms >= to_ms || file.ended_ms.saturating_add(RESOLUTION_MS) < from_ms {
                 continue;
             }
             // It may be gone by now, as the oldest is.
             let Ok(bytes) = fs::read(&file.path) else { continue };
-            if !segment::read(&bytes, (from_ms, to_ms), &mut visit) {
+            if !segment::read((n, &bytes), (from_ms, to_ms), &mut visit) {
                 let path = file.path.display();
                 warn!(%path, "a file of what happened is damaged; the rest of it is left out");
             }

@@ -32,7 +32,13 @@ impl Sketch {
         self.add(bin(us), 1);
     }
 
-    fn add(&mut self, bin: u32, count: u64) {
+    /// Counts a value so many times.
+    pub fn record_many(&mut self, us: u64, times: u64) {
+        self.add(bin(us), times);
+    }
+
+    /// Counts several in a bin.
+    pub(crate) fn add(&mut self, bin: u32, count: u64) {
         match self.bins.binary_search(&bin) {
             Ok(at) => {
                 if let Some(known) = self.counts.get_mut(at) {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::flat;
 use super::shape::{Point, Totals};
-use super::side::{Course, layer4};
+use super::side::{Course, LAYER4};
 use crate::pb::{Answer, Connection, Cost, Counters, Event, Incident, Pod, State};
 use crate::source::Heard;
 
@@ -133,7 +133,7 @@ fn card(name: &str, heard: &[&Heard], known: &[&Pod]) -> Card {
         for edge in &answer.edges {
             let reporter = edge.key.as_ref().map_or("", |key| &key.reporter);
             if reporter != "waypoint" {
-                course.add(edge, layer4);
+                course.add(edge, LAYER4);
             }
         }
         costs.add(answer);

@@ -1,7 +1,6 @@
 //! Parts of pages (docs/observe.md, "HTTP API"). Names are those of the API.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::pb::{Counters, Sketch};
 use crate::source::Heard;
@@ -28,11 +27,11 @@ struct Missing {
 }
 
 impl<T: Serialize> Framed<T> {
-    /// The page, with the window as the answers have it.
+    /// The page as JSON, with the window as the answers have it.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn of(heard: &[Heard], page: T) -> serde_json::Result<Value> {
+    pub fn of(heard: &[Heard], page: T) -> serde_json::Result<Vec<u8>> {
         let answers: Vec<_> = heard.iter().filter_map(|h| h.result.as_ref().ok()).collect();
         let first = answers.first();
         let missing = heard.iter().filter_map(|heard| {
@@ -40,7 +39,7 @@ impl<T: Serialize> Framed<T> {
             let origin = &heard.origin;
             Some(Missing { node: origin.node.clone(), name: origin.name.clone(), error })
         });
-        serde_json::to_value(Self {
+        serde_json::to_vec(&Self {
             from_ms: first.map_or(0, |answer| answer.from_ms),
             to_ms: first.map_or(0, |answer| answer.to_ms),
             step_ms: first.map_or(0, |answer| answer.step_ms),

@@ -10,35 +10,19 @@ use super::shape::Point;
 use crate::pb::{Counters, Edge, EdgeKey};
 use crate::source::Heard;
 
+/// What counts of what a proxy counted, added to a sum.
+pub(super) type Part = fn(&mut Counters, &Counters);
+
 /// Of node proxies: what is no request.
-pub(super) fn layer4(of: &Counters) -> Counters {
-    Counters { requests: 0, statuses: Vec::new(), retries: 0, latencies: None, ..of.clone() }
-}
+pub(super) const LAYER4: Part = Counters::merge_connections;
 
 /// Of waypoints: requests only.
-pub(super) fn layer7(of: &Counters) -> Counters {
-    Counters {
-        failed: of.failed,
-        refused: of.refused,
-        requests: of.requests,
-        statuses: of.statuses.clone(),
-        retries: of.retries,
-        latencies: of.latencies.clone(),
-        ..Counters::default()
-    }
-}
+pub(super) const LAYER7: Part = Counters::merge_requests;
 
 /// All edges of all answers.
 pub(super) fn edges(heard: &[Heard]) -> impl Iterator<Item = (&Edge, &EdgeKey)> {
     let answers = heard.iter().filter_map(|heard| heard.result.as_ref().ok());
     answers.flat_map(|answer| &answer.edges).filter_map(|edge| Some((edge, edge.key.as_ref()?)))
-}
-
-/// The sum of an edge.
-pub(super) fn sum(edge: &Edge) -> Counters {
-    let mut sum = Counters::default();
-    edge.buckets.iter().filter_map(|b| b.counters.as_ref()).for_each(|c| sum.merge(c));
-    sum
 }
 
 /// Sums by step.
@@ -47,10 +31,10 @@ pub(super) struct Course(BTreeMap<i64, Counters>);
 
 impl Course {
     /// Adds an edge, or a part of what it counts.
-    pub(super) fn add(&mut self, edge: &Edge, part: impl Fn(&Counters) -> Counters) {
+    pub(super) fn add(&mut self, edge: &Edge, part: Part) {
         for bucket in &edge.buckets {
             if let Some(counters) = &bucket.counters {
-                self.0.entry(bucket.at_ms).or_default().merge(&part(counters));
+                part(self.0.entry(bucket.at_ms).or_default(), counters);
             }
         }
     }

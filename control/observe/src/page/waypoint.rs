@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::flat;
 use super::shape::{Point, Totals};
-use super::side::{Course, edges, layer7};
+use super::side::{Course, LAYER7, edges};
 use crate::pb::{Origin, Route};
 use crate::source::Heard;
 
@@ -88,14 +88,14 @@ pub(super) fn page(heard: &[Heard]) -> Page {
     }
     for (edge, key) in edges(heard).filter(|(_, key)| key.reporter == "waypoint") {
         let waypoint = all.entry(key.waypoint.clone()).or_default();
-        waypoint.course.add(edge, layer7);
+        waypoint.course.add(edge, LAYER7);
         let known = waypoint.routes.entry((key.route.clone(), key.rule.clone())).or_default();
-        known.course.add(edge, layer7);
+        known.course.add(edge, LAYER7);
         if !known.services.contains(&key.service) && known.configured.is_none() {
             known.services.push(key.service.clone());
         }
         if !key.backend.is_empty() {
-            known.backends.entry(key.backend.clone()).or_default().add(edge, layer7);
+            known.backends.entry(key.backend.clone()).or_default().add(edge, LAYER7);
         }
     }
     Page { waypoints: all.into_iter().map(|(name, waypoint)| waypoint.row(&name)).collect() }

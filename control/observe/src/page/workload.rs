@@ -8,7 +8,7 @@ use super::flat;
 use super::graph;
 use super::policy::{self, PolicyRow};
 use super::shape::{Health, Link, Point, Totals, Vertex};
-use super::side::{Course, edges, layer4, layer7};
+use super::side::{Course, LAYER4, LAYER7, Part, edges};
 use crate::pb::{Counters, EdgeKey, Incident, Party, Pod, Sketch};
 use crate::sketch::bounds;
 use crate::source::Heard;
@@ -88,25 +88,26 @@ struct Both {
     identity: String,
 }
 
-type Name = (String, String);
+/// Namespace and name.
+type Name<'a> = (&'a str, &'a str);
 
-fn name(party: Option<&Party>) -> Option<Name> {
+fn name(party: Option<&Party>) -> Option<Name<'_>> {
     let party = party.filter(|party| !party.workload.is_empty())?;
-    Some((party.namespace.clone(), party.workload.clone()))
+    Some((&party.namespace, &party.workload))
 }
 
 /// What this edge counts for its destination, and for its source.
-fn parts(key: &EdgeKey) -> (Option<fn(&Counters) -> Counters>, Option<fn(&Counters) -> Counters>) {
+fn parts(key: &EdgeKey) -> (Option<Part>, Option<Part>) {
     match key.reporter.as_str() {
-        "source" => (None, Some(layer4)),
-        "destination" => (Some(layer4), None),
-        "waypoint" => (Some(layer7), Some(layer7)),
+        "source" => (None, Some(LAYER4)),
+        "destination" => (Some(LAYER4), None),
+        "waypoint" => (Some(LAYER7), Some(LAYER7)),
         _ => (None, None),
     }
 }
 
-fn courses(heard: &[Heard]) -> BTreeMap<Name, Both> {
-    let mut all: BTreeMap<Name, Both> = BTreeMap::new();
+fn courses(heard: &[Heard]) -> BTreeMap<Name<'_>, Both> {
+    let mut all: BTreeMap<Name<'_>, Both> = BTreeMap::new();
     for (edge, key) in edges(heard) {
         let (inbound, outbound) = parts(key);
         if let (Some(part), Some(name)) = (inbound, name(key.destination.as_ref())) {
@@ -123,51 +124,55 @@ fn courses(heard: &[Heard]) -> BTreeMap<Name, Both> {
     all
 }
 
-fn pods(heard: &[Heard]) -> Vec<&Pod> {
+/// Pods by workload.
+fn pods(heard: &[Heard]) -> BTreeMap<Name<'_>, Vec<&Pod>> {
     let whole = heard.iter().any(|h| h.origin.kind == "control" && h.result.is_ok());
     let of = heard.iter().filter(|h| !whole || h.origin.kind == "control");
-    of.filter_map(|h| h.result.as_ref().ok()?.state.as_ref()).flat_map(|s| &s.pods).collect()
+    let states = of.filter_map(|h| h.result.as_ref().ok()?.state.as_ref());
+    let mut all: BTreeMap<Name<'_>, Vec<&Pod>> = BTreeMap::new();
+    for pod in states.flat_map(|state| &state.pods) {
+        all.entry((&pod.namespace, &pod.workload)).or_default().push(pod);
+    }
+    all
 }
 
 /// All workloads that run or had traffic.
 pub(super) fn list(heard: &[Heard]) -> List {
     let mut courses = courses(heard);
     let pods = pods(heard);
-    for pod in &pods {
-        courses.entry((pod.namespace.clone(), pod.workload.clone())).or_default();
+    for name in pods.keys() {
+        courses.entry(*name).or_default();
     }
-    let row = |(name, both): (Name, Both)| row(&name, &both, &pods);
+    let none = Vec::new();
+    let row = |(name, both): (Name<'_>, Both)| row(name, &both, pods.get(&name).unwrap_or(&none));
     List { workloads: courses.into_iter().map(row).collect() }
 }
 
-fn row((namespace, name): &Name, both: &Both, pods: &[&Pod]) -> Row {
-    let own: Vec<&&Pod> =
-        pods.iter().filter(|p| p.namespace == *namespace && p.workload == *name).collect();
+fn row((namespace, name): Name<'_>, both: &Both, own: &[&Pod]) -> Row {
     let mut nodes: Vec<String> = own.iter().map(|pod| pod.node.clone()).collect();
     nodes.sort();
     nodes.dedup();
     let identity = own.first().map_or(&both.identity, |pod| &pod.identity);
-    let inbound = both.inbound.total();
+    let (inbound, outbound) = (both.inbound.total(), both.outbound.total());
     Row {
-        namespace: namespace.clone(),
-        name: name.clone(),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
         kind: "workload",
         identity: identity.clone(),
         pods: own.len(),
         enrolled: own.iter().filter(|pod| pod.state == "enrolled").count(),
         nodes,
-        health: Health::of(&inbound).max(Health::of(&both.outbound.total())),
+        health: Health::of(&inbound).max(Health::of(&outbound)),
         inbound: (&inbound).into(),
-        outbound: (&both.outbound.total()).into(),
+        outbound: (&outbound).into(),
     }
 }
 
 /// One workload.
 pub(super) fn page(heard: &[Heard], namespace: &str, workload: &str, limit: usize) -> Page {
-    let key: Name = (namespace.to_owned(), workload.to_owned());
+    let key: Name<'_> = (namespace, workload);
     let both = courses(heard).remove(&key).unwrap_or_default();
-    let all = pods(heard);
-    let own = all.iter().filter(|p| p.namespace == namespace && p.workload == workload);
+    let own = pods(heard).remove(&key).unwrap_or_default();
     let (vertices, links) = graph::links(heard);
     let id = vertices
         .iter()
@@ -182,8 +187,8 @@ pub(super) fn page(heard: &[Heard], namespace: &str, workload: &str, limit: usiz
         mine.map(|link| Peer { peer: peer(other(link)), link: link.clone() }).collect()
     };
     Page {
-        workload: row(&key, &both, &all),
-        pods: own.map(|pod| (*pod).clone()).collect(),
+        workload: row(key, &both, &own),
+        pods: own.into_iter().cloned().collect(),
         inbound: side(&both.inbound, peers(|l| &l.to, |l| &l.from)),
         outbound: side(&both.outbound, peers(|l| &l.from, |l| &l.to)),
         incidents: flat::newest_incidents(heard, limit.min(200)),

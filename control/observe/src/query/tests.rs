@@ -1,7 +1,7 @@
 //! Questions out of bounds are refused by the field; windows and limits hold.
 
 use super::*;
-use crate::pb::Origin;
+use crate::pb::{Counters, EdgeKey, Origin};
 use crate::recorder::Ends;
 use crate::ring::{Batch, RingSettings};
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use prost::Message;
 
+use super::raw::{self, Part};
 use crate::pb::EdgeKey;
 use crate::pb::ring::{Frame, Named};
 
@@ -93,16 +94,24 @@ fn encode(to: &mut Vec<u8>, at_ms: i64, kind: u8, frame: &Frame) {
 pub struct Step<'a> {
     /// When it began, in milliseconds since 1970.
     pub at_ms: i64,
-    /// What happened; names of keys are in `keys`.
-    pub frame: Frame,
-    /// The keys of the file.
+    /// Which file it is in: names of keys are those of one file.
+    pub file: usize,
+    /// The keys of the file, by name.
     pub keys: &'a HashMap<u32, Arc<EdgeKey>>,
+    message: &'a [u8],
+}
+
+impl<'a> Step<'a> {
+    /// What happened; names of keys are in `keys`.
+    pub fn parts(&self) -> impl Iterator<Item = Part<'a>> + use<'a> {
+        raw::parts(self.message)
+    }
 }
 
 /// Reads the steps of a file that begin from `from_ms` on and before `to_ms`. Returns `false` if
 /// the file is damaged: what is before the damage was read.
 pub(super) fn read(
-    bytes: &[u8],
+    (file, bytes): (usize, &[u8]),
     (from_ms, to_ms): (i64, i64),
     visit: &mut dyn FnMut(Step<'_>),
 ) -> bool {
@@ -118,13 +127,13 @@ pub(super) fn read(
         if kind == STEP && !(from_ms..to_ms).contains(&at) {
             continue;
         }
-        let Ok(frame) = Frame::decode(message) else { return false };
         match kind {
             KEYS => {
+                let Ok(frame) = Frame::decode(message) else { return false };
                 let named = |named: Named| Some((named.id, Arc::new(named.key?)));
                 keys.extend(frame.keys.into_iter().filter_map(named));
             }
-            STEP => visit(Step { at_ms: at, frame, keys: &keys }),
+            STEP => visit(Step { at_ms: at, file, keys: &keys, message }),
             // Of a later version.
             _ => {}
         }

@@ -28,10 +28,12 @@ fn batch(names: &[&str], opened: u64) -> Batch {
 fn read(ring: &Ring, from: i64, to: i64) -> Vec<(i64, String, u64)> {
     let mut all = Vec::new();
     ring.read(from, to, |step| {
-        for row in &step.frame.rows {
-            let source = step.keys[&row.id].source.clone().expect("a source");
-            let opened = row.counters.as_ref().expect("counters").opened;
-            all.push((step.at_ms, source.workload, opened));
+        for part in step.parts() {
+            let Part::Row(id, tally) = part else { continue };
+            let source = step.keys[&id].source.clone().expect("a source");
+            let mut counters = Counters::default();
+            tally.add_to(&mut counters);
+            all.push((step.at_ms, source.workload, counters.opened));
         }
     });
     all

@@ -107,6 +107,7 @@ impl Remembered {
                     ..Origin::default()
                 },
                 connected_ms: 0,
+                part: None,
                 result: answer.map_err(|error| format!("{error:#}")),
             })
             .collect();

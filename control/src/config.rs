@@ -9,6 +9,9 @@ use serde::Serialize;
 
 use crate::kubernetes::waypoints::options::Options;
 use crate::limits;
+use crate::prometheus::Prometheus;
+use crate::prometheus::client::Client;
+use crate::prometheus::endpoint::Endpoint;
 
 /// The control plane.
 #[derive(Debug, Parser)]
@@ -120,6 +123,19 @@ pub struct Config {
     #[arg(long = "jwks-local-host", env = "CONTROL_JWKS_LOCAL_HOSTS", value_delimiter = ',')]
     pub jwks_local_hosts: Vec<String>,
 
+    /// A Prometheus that scrapes the proxies, such as http://prometheus.monitoring:9090: pages ask
+    /// it for what is older than what the proxies remember.
+    #[arg(long, env = "PROMETHEUS_URL", value_name = "URL")]
+    pub prometheus_url: Option<String>,
+
+    /// A file with the bearer token for that Prometheus; it is read for each question.
+    #[arg(long, env = "PROMETHEUS_TOKEN_FILE", value_name = "FILE")]
+    pub prometheus_token_file: Option<PathBuf>,
+
+    /// The narrowest step that it is asked for: at least twice the interval at which it scrapes.
+    #[arg(long, env = "PROMETHEUS_STEP", default_value = "2m", value_parser = duration)]
+    pub prometheus_step: Duration,
+
     /// A discovery stream is ended at this age; the proxy comes back with what it holds.
     #[arg(long, env = "MAX_STREAM_AGE", default_value = "30m", value_parser = duration)]
     pub max_stream_age: Duration,
@@ -141,6 +157,9 @@ pub enum ConfigError {
     /// A certificate that asks for none would be refused.
     #[error("--certificate-life is longer than --max-certificate-life; raise the latter")]
     Lives,
+    /// Where no Prometheus can be.
+    #[error("--prometheus-url {0}")]
+    Prometheus(String),
     /// A name that no certificate or identity can have.
     #[error("{flag} is {found:?}; write a-z, 0-9, '-' and '.'")]
     Name {
@@ -175,6 +194,9 @@ impl Config {
             waypoints: Options::default(),
             node_grace: limits::NODE_GRACE,
             jwks_local_hosts: Vec::new(),
+            prometheus_url: None,
+            prometheus_token_file: None,
+            prometheus_step: hour / 30,
             max_stream_age: hour / 2,
             subscriber_patience: hour / 60,
         }
@@ -188,6 +210,7 @@ impl Config {
         if self.certificate_life > self.max_certificate_life {
             return Err(ConfigError::Lives);
         }
+        self.prometheus()?;
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
         for (flag, name) in [
             ("--system-namespace", &self.system_namespace),
@@ -199,6 +222,19 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The Prometheus that was named, if one was; the empty text names none.
+    ///
+    /// # Errors
+    /// If it cannot be one.
+    pub fn prometheus(&self) -> Result<Option<Prometheus>, ConfigError> {
+        let Some(url) = self.prometheus_url.as_deref().filter(|url| !url.is_empty()) else {
+            return Ok(None);
+        };
+        let endpoint = Endpoint::parse(url).map_err(ConfigError::Prometheus)?;
+        let token = self.prometheus_token_file.clone().filter(|path| !path.as_os_str().is_empty());
+        Ok(Some(Prometheus::new(Client::new(endpoint, token), self.prometheus_step)))
     }
 
     /// Every name that the listener's certificate holds.

@@ -16,6 +16,7 @@
 //! - [`ca`]: the certificate authority
 //! - [`node`]: the stream of each machine
 //! - [`fleet`]: what all proxies remember, and the pages that show it
+//! - [`prometheus`]: what is older than that
 //! - [`status`]: what is said about each object
 //! - [`kubernetes`]: what is written to an API server
 //! - [`listen`], [`admin`]: the listeners
@@ -37,6 +38,8 @@ pub mod limits;
 pub mod listen;
 pub mod model;
 pub mod node;
+pub mod prometheus;
+mod roots;
 pub mod source;
 pub mod state;
 pub mod status;

@@ -113,3 +113,12 @@ pub const MAX_FETCHES: usize = 8;
 
 /// Longest time that a user may give a fetch.
 pub const LONGEST_FETCH: Duration = Duration::from_mins(1);
+
+/// Questions to a Prometheus at once; others wait.
+pub const MAX_PROMETHEUS_QUERIES: usize = 4;
+
+/// Longest answer of a Prometheus, bytes; a longer one counts as none.
+pub const MAX_PROMETHEUS_ANSWER: usize = 16 << 20;
+
+/// Series of one such answer; with more, it counts as none.
+pub const MAX_PROMETHEUS_SERIES: usize = 20_000;

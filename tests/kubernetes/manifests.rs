@@ -73,6 +73,7 @@ fn values_of_the_chart_change_what_they_say_and_nothing_else() -> anyhow::Result
         "images.pullSecrets={mirror}",
         "control.replicas=3",
         "control.env.NODE_GRACE=1m",
+        "control.env.PROMETHEUS_URL=http://prometheus.monitoring:9090",
         "ztunnel.env.RUST_LOG=debug",
         "ztunnel.env.CONNECTION_TERMINATION_DEADLINE=5s",
         "ztunnel.resources.requests.cpu=1",
@@ -101,6 +102,7 @@ fn values_of_the_chart_change_what_they_say_and_nothing_else() -> anyhow::Result
     for (name, variable, wanted) in [
         (CONTROL, "WAYPOINT_IMAGE", "mirror.example/ambit/waypoint:1.2.3"),
         (CONTROL, "NODE_GRACE", "1m"),
+        (CONTROL, "PROMETHEUS_URL", "http://prometheus.monitoring:9090"),
         (CONTROL, "ISTIO_WAYPOINT_CLASS", "true"),
         (ZTUNNEL, "RUST_LOG", "debug"),
         (ZTUNNEL, "CONNECTION_TERMINATION_DEADLINE", "5s"),

@@ -140,15 +140,7 @@ impl Lab {
     /// What Prometheus knows of the pods; the last is not there at first.
     pub(crate) fn targets(&self) -> Vec<Value> {
         let pod = |name: &str, app: &str, node: &str, ip: String, port: u16| {
-            json!({
-                "__meta_kubernetes_pod_phase": "Running",
-                "__meta_kubernetes_namespace": "ambit-system",
-                "__meta_kubernetes_pod_name": name,
-                "__meta_kubernetes_pod_node_name": node,
-                "__meta_kubernetes_pod_ip": ip,
-                "__meta_kubernetes_pod_label_app_kubernetes_io_name": app,
-                "__meta_kubernetes_pod_annotation_prometheus_io_port": port.to_string(),
-            })
+            target(name, app, node, &ip, port)
         };
         let mut all = Vec::new();
         for machine in self.mesh.nodes() {
@@ -200,6 +192,19 @@ impl Lab {
     pub(crate) fn no_ztunnel_on(&self, node: &str) -> anyhow::Result<()> {
         Ok(fs::write(self.switches.join(format!("no-{node}")), "")?)
     }
+}
+
+/// What Prometheus knows of a pod.
+pub(crate) fn target(name: &str, app: &str, node: &str, ip: &str, port: u16) -> Value {
+    json!({
+        "__meta_kubernetes_pod_phase": "Running",
+        "__meta_kubernetes_namespace": "ambit-system",
+        "__meta_kubernetes_pod_name": name,
+        "__meta_kubernetes_pod_node_name": node,
+        "__meta_kubernetes_pod_ip": ip,
+        "__meta_kubernetes_pod_label_app_kubernetes_io_name": app,
+        "__meta_kubernetes_pod_annotation_prometheus_io_port": port.to_string(),
+    })
 }
 
 /// The mesh configuration with the authorizer.

@@ -4,6 +4,7 @@
 mod callers;
 #[expect(clippy::unused_async, reason = "a fault is a future, also where it waits for nothing")]
 mod faults;
+mod history;
 mod lab;
 mod other;
 mod server;

@@ -173,7 +173,7 @@ impl Source for Fleet {
                 async move {
                     let result = attached.ask(query, PATIENCE).await;
                     let (origin, connected_ms) = (attached.origin().clone(), attached.since_ms());
-                    Heard { origin, connected_ms, result }
+                    Heard { origin, connected_ms, part: None, result }
                 }
             });
             let own = self.own_answer(query.clone());
@@ -201,7 +201,7 @@ impl Fleet {
     async fn own_answer(&self, query: Query) -> Heard {
         let origin = self.0.own.origin().clone();
         let connected_ms = origin.started_ms;
-        Heard { origin, connected_ms, result: self.0.own.answer_whole(query).await }
+        Heard { origin, connected_ms, part: None, result: self.0.own.answer_whole(query).await }
     }
 }
 

@@ -40,6 +40,7 @@ struct About<'a> {
     now_ms: i64,
     oldest_ms: i64,
     resolution_ms: i64,
+    longer: &'static str,
     origins: Vec<AboutOrigin>,
 }
 
@@ -101,6 +102,7 @@ impl Api {
             now_ms,
             oldest_ms: heard.iter().map(oldest).filter(|at| *at > 0).min().unwrap_or(now_ms),
             resolution_ms: RESOLUTION_MS,
+            longer: self.source.longer(),
             origins: origins.collect(),
         })
     }

@@ -9,6 +9,9 @@ use crate::pb::{Answer, Origin, Query};
 use crate::query::{Checked, QueryError};
 use crate::recorder::{Happened, Recorder};
 
+/// Kind and name of the origin of what is older than any ring.
+pub const PROMETHEUS: &str = "prometheus";
+
 /// What one proxy said.
 #[derive(Clone, Debug)]
 pub struct Heard {
@@ -16,6 +19,8 @@ pub struct Heard {
     pub origin: Origin,
     /// Since when it is connected, in milliseconds since 1970.
     pub connected_ms: i64,
+    /// The part of the window that it was asked for, from and to; none: all of it.
+    pub part: Option<(i64, i64)>,
     /// Its answer, or why there is none.
     pub result: Result<Answer, String>,
 }
@@ -36,6 +41,11 @@ pub trait Source: Send + Sync + 'static {
         None
     }
 
+    /// Where what is older than the rings comes from; the empty text: from nowhere.
+    fn longer(&self) -> &'static str {
+        ""
+    }
+
     /// What happens from now on.
     fn watch(&self) -> broadcast::Receiver<Happened>;
 }
@@ -50,7 +60,7 @@ impl Source for Recorder {
             Checked::new(&query)?;
             let result = self.answer_whole(query).await;
             let connected_ms = self.origin().started_ms;
-            Ok(vec![Heard { origin: self.origin().clone(), connected_ms, result }])
+            Ok(vec![Heard { origin: self.origin().clone(), connected_ms, part: None, result }])
         })
     }
 

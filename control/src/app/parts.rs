@@ -16,6 +16,7 @@ use observe::http::Api;
 use observe::pb::State;
 use observe::pb::fleet_service_server::FleetServiceServer;
 use observe::site::Website;
+use observe::source::Source;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -51,6 +52,7 @@ use crate::model::world::{Site, World};
 use crate::node::intake::Intake;
 use crate::node::service::Nodes;
 use crate::node::watch::FromNode;
+use crate::prometheus::older::Older;
 use crate::source::Update;
 use crate::source::directory::{self, Directory};
 use crate::source::kubernetes::{self, Kubernetes};
@@ -251,17 +253,17 @@ impl Parts {
         config: &Arc<Config>,
         registry: Arc<Registry>,
     ) -> Result<AdminServer> {
+        let source: Arc<dyn Source> = match config.prometheus()? {
+            Some(prometheus) => Arc::new(Older::new(self.fleet.clone(), prometheus)),
+            None => Arc::new(self.fleet.clone()),
+        };
         let pages = AdminPages {
             metrics: MetricsPage(registry),
             board: self.board.clone(),
             tables: self.tables.clone(),
             world: self.world.clone(),
             config: config.clone(),
-            site: Website::new(Api::new(
-                Arc::new(self.fleet.clone()),
-                env!("CARGO_PKG_VERSION"),
-                &config.cluster,
-            )),
+            site: Website::new(Api::new(source, env!("CARGO_PKG_VERSION"), &config.cluster)),
         };
         AdminServer::bind(config.admin, Arc::new(pages))
             .await

@@ -34,6 +34,11 @@ fn what_would_never_work_is_refused_at_the_start() {
     assert_eq!(good.check(), Ok(()));
     let lives = Config { certificate_life: Duration::from_hours(25), ..good.clone() };
     assert_eq!(lives.check(), Err(ConfigError::Lives));
+    let of = |url: &str| Config { prometheus_url: Some(url.to_owned()), ..good.clone() };
+    assert!(of("").prometheus().is_ok_and(|found| found.is_none()), "an empty variable");
+    assert!(of("http://prometheus:9090").prometheus().is_ok_and(|found| found.is_some()));
+    let error = of("prometheus:9090").check().expect_err("no URL").to_string();
+    assert!(error.starts_with("--prometheus-url \"prometheus:9090\" is neither"), "{error}");
     let name = Config { system_namespace: "Istio System".to_owned(), ..good };
     assert!(matches!(name.check(), Err(ConfigError::Name { .. })));
 }

@@ -100,25 +100,15 @@ pub struct Fetcher {
 impl Fetcher {
     /// With the roots of the platform.
     pub fn new(local: &[String]) -> Self {
-        let found = rustls_native_certs::load_native_certs();
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(found.certs);
-        let failed: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
-        if roots.is_empty() {
-            let why =
-                if failed.is_empty() { "none is installed".into() } else { failed.join("; ") };
-            return Self { tls: Err(why.into()), ..Self::with_roots(roots, local) };
-        }
-        Self::with_roots(roots, local)
+        Self::with(crate::roots::client(), local)
     }
 
     /// With these roots; `local` may be on this machine.
     pub fn with_roots(roots: RootCertStore, local: &[String]) -> Self {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map(|builder| builder.with_root_certificates(roots).with_no_client_auth());
-        let tls = config.map(Arc::new).map_err(|error| error.to_string().into());
+        Self::with(crate::roots::client_of(roots), local)
+    }
+
+    fn with(tls: Result<Arc<ClientConfig>, Arc<str>>, local: &[String]) -> Self {
         let local = local.iter().map(|host| host.to_ascii_lowercase()).collect();
         Self { tls, local: Arc::new(local) }
     }

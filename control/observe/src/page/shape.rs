@@ -14,6 +14,8 @@ pub struct Framed<T> {
     step_ms: i64,
     oldest_ms: i64,
     missing: Vec<Missing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<History>,
     #[serde(flatten)]
     page: T,
 }
@@ -24,6 +26,26 @@ struct Missing {
     node: String,
     name: String,
     error: String,
+}
+
+/// The part of a window that is older than what proxies remember.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct History {
+    from_ms: i64,
+    to_ms: i64,
+    /// Where it comes from.
+    source: String,
+    /// Why it is not there; empty if it is.
+    error: String,
+}
+
+impl History {
+    fn of(heard: &Heard) -> Option<Self> {
+        let (from_ms, to_ms) = heard.part?;
+        let error = heard.result.as_ref().err().cloned().unwrap_or_default();
+        Some(Self { from_ms, to_ms, source: heard.origin.kind.clone(), error })
+    }
 }
 
 impl<T: Serialize> Framed<T> {
@@ -45,6 +67,7 @@ impl<T: Serialize> Framed<T> {
             step_ms: first.map_or(0, |answer| answer.step_ms),
             oldest_ms: answers.iter().map(|answer| answer.oldest_ms).min().unwrap_or(0),
             missing: missing.collect(),
+            history: heard.iter().find_map(History::of),
             page,
         })
     }

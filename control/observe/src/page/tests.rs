@@ -56,7 +56,7 @@ fn heard(node: &str, kind: &str, edges: Vec<Edge>, state: State) -> Heard {
         origin: Some(origin.clone()),
         ..Answer::default()
     };
-    Heard { origin, connected_ms: 1, result: Ok(answer) }
+    Heard { origin, connected_ms: 1, part: None, result: Ok(answer) }
 }
 
 fn show(page: &Page, heard: &[Heard]) -> Value {
@@ -274,7 +274,8 @@ fn who_did_not_answer_is_named() {
         kind: "ztunnel".into(),
         ..Origin::default()
     };
-    let silent = Heard { origin, connected_ms: 1, result: Err("no answer within 2 s".into()) };
+    let silent =
+        Heard { origin, connected_ms: 1, part: None, result: Err("no answer within 2 s".into()) };
     let all = [heard("a", "ztunnel", Vec::new(), State::default()), silent];
     for page in [
         Page::Mesh(graph::Group::Workload),
@@ -288,6 +289,30 @@ fn who_did_not_answer_is_named() {
         assert_eq!(shown["missing"][0]["error"], "no answer within 2 s", "{page:?}");
         assert_eq!(shown["stepMs"].as_i64(), Some(10_000), "{page:?}");
     }
+}
+
+#[test]
+fn a_part_that_comes_from_elsewhere_is_said() {
+    let mut all = vec![heard("a", "ztunnel", Vec::new(), State::default())];
+    assert!(show(&Page::Nodes, &all).get("history").is_none());
+    let origin =
+        Origin { kind: "prometheus".into(), name: "prometheus".into(), ..Origin::default() };
+    let older = vec![edge(key("source"), opened(7))];
+    let result = Ok(Answer { edges: older, ..Answer::default() });
+    let part = Some((0, 30_000));
+    all.push(Heard { origin: origin.clone(), connected_ms: 0, part, result });
+    let shown = show(&Page::Mesh(graph::Group::Workload), &all);
+    assert_eq!(
+        (&shown["history"]["source"], &shown["history"]["toMs"]),
+        (&"prometheus".into(), &30_000.into())
+    );
+    assert_eq!(link(&shown, "workload:shop/web", "workload:shop/orders")["totals"]["opened"], 7);
+    all[1].result = Err("no answer within 5 s".into());
+    let shown = show(&Page::Mesh(graph::Group::Workload), &all);
+    assert_eq!(
+        (&shown["history"]["error"], &shown["missing"][0]["name"]),
+        (&"no answer within 5 s".into(), &"prometheus".into())
+    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
 // Serves the built pages for development, as Ambit does: with its security policy.
-//   node dev/serve.mjs [--port 8080] [--to http://127.0.0.1:15000] [--large] [--hostile] [--failing] [--node]
+//   node dev/serve.mjs [--port 8080] [--to http://127.0.0.1:15000] [--large] [--hostile] [--failing] [--node] [--longer]
 // With --to, /api is asked of a real server; without, of a mesh that does not exist.
 import { readFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
@@ -14,7 +14,7 @@ const home = process.env.AMBIT_WEB_OUT || fileURLToPath(new URL('../dist', impor
 const filters = ['namespace', 'workload', 'service', 'identity', 'policy', 'node', 'reporter', 'waypoint', 'failed', 'limit', 'group', 'from', 'to', 'step'];
 
 /** Starts a server on the loopback address; port 0 takes a free one. */
-export function serve({ port = 0, to, large, hostile, failing, node } = {}) {
+export function serve({ port = 0, to, large, hostile, failing, node, longer } = {}) {
   const mesh = answers(world({ large, hostile }));
   const listeners = new Set();
   const server = createServer((asked, answer) => {
@@ -23,7 +23,7 @@ export function serve({ port = 0, to, large, hostile, failing, node } = {}) {
     answer.setHeader('x-content-type-options', 'nosniff');
     if (!url.pathname.startsWith('/api/')) return file(url.pathname, answer);
     if (to) return proxy(to, asked, answer);
-    return api(mesh, url, answer, { failing, node, listeners });
+    return api(mesh, url, answer, { failing, node, longer, listeners });
   });
   return new Promise((ready) => server.listen(port, '127.0.0.1', () => ready({
     server,
@@ -61,11 +61,11 @@ function proxy(to, asked, answer) {
   forward.end();
 }
 
-function api(mesh, url, answer, { failing, node, listeners }) {
+function api(mesh, url, answer, { failing, node, longer, listeners }) {
   const json = (status, body) => answer.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
   const [name, ...rest] = url.pathname.slice('/api/v1/'.length).split('/').map(decodeURIComponent);
   const query = Object.fromEntries(url.searchParams);
-  if (name === 'about') return json(200, mesh.about(node ? 'node' : 'fleet'));
+  if (name === 'about') return json(200, { ...mesh.about(node ? 'node' : 'fleet'), longer: longer ? 'prometheus' : '' });
   if (name === 'live') return live(mesh, answer, listeners);
   if (failing && (name === 'policies' || name === 'waypoints')) return json(name === 'policies' ? 500 : 503, { error: 'the ring of node-b cannot be read: Input/output error' });
   const unknown = Object.keys(query).find((key) => !filters.includes(key));
@@ -79,8 +79,10 @@ function api(mesh, url, answer, { failing, node, listeners }) {
   if (typeof what !== 'function') return json(404, { error: `there is no ${url.pathname}` });
   const body = what({ ...window, from: Math.max(window.from, Math.floor(mesh.oldestMs / step) * step) }, query, ...rest);
   if (!body) return json(404, { error: `nothing is known of ${name.slice(0, -1)} ${rest.join('/')} in this window` });
+  const older = longer && window.from < mesh.oldestMs && ['mesh', 'workloads'].includes(name);
+  const history = older ? { fromMs: window.from, toMs: Math.min(mesh.oldestMs, window.to), source: 'prometheus', error: failing ? 'no answer within 5 s' : '' } : undefined;
   json(200, {
-    fromMs: window.from, toMs: window.to, stepMs: step, oldestMs: mesh.oldestMs,
+    fromMs: window.from, toMs: window.to, stepMs: step, oldestMs: mesh.oldestMs, history,
     missing: failing ? [{ node: 'node-c', name: 'ztunnel-node-c', error: 'no answer within 2 s' }] : [], ...body,
   });
 }
@@ -109,7 +111,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const value = (name) => process.argv[process.argv.indexOf(`--${name}`) + 1];
   const { url } = await serve({
     port: flag('port') ? Number(value('port')) : 8080, to: flag('to') ? value('to') : undefined,
-    large: flag('large'), hostile: flag('hostile'), failing: flag('failing'), node: flag('node'),
+    large: flag('large'), hostile: flag('hostile'), failing: flag('failing'), node: flag('node'), longer: flag('longer'),
   });
   console.log(url);
 }

@@ -28,14 +28,19 @@ export type Point = Of<typeof point>;
 const missing = shape({ node: text, name: text, error: text });
 export type Missing = Of<typeof missing>;
 
+/** The part of a window that is older than what proxies keep; without a source there is none. */
+const history = shape({ fromMs: num, toMs: num, source: text, error: text });
+export type History = Of<typeof history>;
+
 /** What every answer to a window has. */
-const windowed = { fromMs: num, toMs: num, stepMs: num, oldestMs: num, missing: list(missing) };
+const windowed = { fromMs: num, toMs: num, stepMs: num, oldestMs: num, missing: list(missing), history };
 export type Windowed = {
   fromMs: number;
   toMs: number;
   stepMs: number;
   oldestMs: number;
   missing: Missing[];
+  history: History;
 };
 
 export const about = shape({
@@ -45,6 +50,8 @@ export const about = shape({
   nowMs: num,
   oldestMs: num,
   resolutionMs: num,
+  /** Where what is older than the rings comes from; empty: from nowhere. */
+  longer: text,
   origins: list(shape({ ...origin, connectedMs: num, oldestMs: num, error: text })),
 });
 export type About = Of<typeof about>;

@@ -5,7 +5,7 @@ import { health, retryNow } from '../api/health';
 import { choice, now } from '../api/now';
 import { seen } from '../format/name';
 import { plural } from '../format/number';
-import { moment } from '../format/time';
+import { moment, range } from '../format/time';
 import { change, to, address } from '../state/navigate';
 import { useStore } from '../state/store';
 import { choiceQuery, DEFAULT, resolve, zoomed } from '../state/window';
@@ -47,6 +47,7 @@ export function Answer<T extends Windowed>({ of, children }: { of: Asked<T>; chi
         </Notice>
       )}
       <Missing of={data} />
+      <Older of={data} />
       <NotKept of={data} />
       {children(data)}
     </div>
@@ -54,7 +55,8 @@ export function Answer<T extends Windowed>({ of, children }: { of: Asked<T>; chi
 }
 
 /** Names the proxies whose part is not in what is shown. */
-function Missing({ of: { missing } }: { of: Windowed }) {
+function Missing({ of: { missing: all, history } }: { of: Windowed }) {
+  const missing = all.filter(({ node, name }) => node !== '' || name !== history.source);
   if (missing.length === 0) return null;
   const shown = missing.slice(0, 5);
   return (
@@ -66,6 +68,25 @@ function Missing({ of: { missing } }: { of: Windowed }) {
         ))}
         {missing.length > shown.length && <li>and {missing.length - shown.length} more</li>}
       </ul>
+    </Notice>
+  );
+}
+
+/** Says which part of the window comes from elsewhere, and what that cannot tell. */
+function Older({ of: { history: { fromMs, toMs, source, error } } }: { of: Windowed }) {
+  if (!source) return null;
+  const part = range(fromMs, toMs, now());
+  if (error) {
+    return (
+      <Notice tone="warning" action={<button type="button" onClick={retryNow}>Try now</button>}>
+        <strong>Prometheus did not answer</strong>: of {part} only what proxies keep is shown. {seen(error)}
+      </Notice>
+    );
+  }
+  return (
+    <Notice tone="info">
+      {part} comes from Prometheus, where connections and requests are sums of metrics: incidents, events, open connections and
+      policies are not in it, nor what was over before it was scraped.
     </Notice>
   );
 }

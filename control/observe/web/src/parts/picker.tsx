@@ -5,7 +5,7 @@ import { span as spanText } from '../format/duration';
 import { forInput, fromInput, range, zone } from '../format/time';
 import { change, useAddress } from '../state/navigate';
 import { useStore } from '../state/store';
-import { choiceQuery, formatWidth, PRESETS, shifted, zoomed, type Choice } from '../state/window';
+import { choiceQuery, formatWidth, LONGER, PRESETS, shifted, zoomed, type Choice } from '../state/window';
 import { Icon } from './icon';
 
 export const pick = (next: Choice): void => change({ mark: undefined, ...choiceQuery(next) });
@@ -53,7 +53,7 @@ export function Picker() {
         <Icon name={chosen.live ? 'pause' : 'play'} />
         Live
       </button>
-      {custom && <Custom chosen={chosen} oldestMs={known?.oldestMs ?? 0} close={() => setCustom(false)} />}
+      {custom && <Custom chosen={chosen} oldestMs={known?.oldestMs ?? 0} longer={known?.longer ?? ''} close={() => setCustom(false)} />}
     </div>
   );
 }
@@ -63,7 +63,7 @@ export function roundWidth(ms: number): number {
   return Math.max(30_000, Math.round(ms / 1000) * 1000);
 }
 
-function Custom({ chosen, oldestMs, close }: { chosen: Choice; oldestMs: number; close: () => void }) {
+function Custom({ chosen, oldestMs, longer, close }: { chosen: Choice; oldestMs: number; longer: string; close: () => void }) {
   const { fromMs, toMs } = span.get();
   const [wrong, setWrong] = useState('');
   const root = useRef<HTMLDivElement>(null);
@@ -88,7 +88,7 @@ function Custom({ chosen, oldestMs, close }: { chosen: Choice; oldestMs: number;
   return (
     <div class="popup picker-custom" ref={root} onKeyDown={(key) => key.key === 'Escape' && close()}>
       <div class="row" role="group" aria-label="Until now">
-        {PRESETS.map((ms) => (
+        {[...PRESETS, ...(longer ? LONGER : [])].map((ms) => (
           <button
             key={ms}
             type="button"
@@ -114,6 +114,7 @@ function Custom({ chosen, oldestMs, close }: { chosen: Choice; oldestMs: number;
       <p class="note">
         Times are {zone(toMs)}.{' '}
         {oldestMs > 0 && <>Records are kept since {range(oldestMs, now(), now()).split(' – ')[0]} ({spanText(now() - oldestMs)}).</>}
+        {longer && <> What is older comes from Prometheus.</>}
       </p>
     </div>
   );

@@ -11,6 +11,8 @@ export const WIDEST = 31 * DAY;
 export const NARROWEST = 30 * SECOND;
 
 export const PRESETS = [5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY] as const;
+/** Further ones, where somebody keeps what is older than the rings of the proxies. */
+export const LONGER = [7 * DAY, 30 * DAY] as const;
 
 /** What was chosen: the last `widthMs`, sliding, or two moments. */
 export type Choice =
@@ -112,7 +114,7 @@ export function stepFor(widthMs: number): number {
 export function refreshEvery(widthMs: number): number {
   if (widthMs <= 15 * MINUTE) return 5 * SECOND;
   if (widthMs <= HOUR) return 10 * SECOND;
-  return 30 * SECOND;
+  return widthMs <= DAY ? 30 * SECOND : MINUTE;
 }
 
 function clampWidth(ms: number): number {

@@ -92,3 +92,38 @@ test('wrong links say what is wrong and what to do', async (t) => {
     assert.match(await page.locator('main').innerText(), text, hash);
   }
 });
+
+test('where a Prometheus is known longer windows can be chosen, and what comes from it is said', async (t) => {
+  const { url, page, complaints } = await looking(t, { longer: true });
+  await page.goto(`${url}#/mesh`);
+  await settled(page);
+  assert.equal(await page.locator('.notice', { hasText: 'Prometheus' }).count(), 0, 'the rings have all of this window');
+  await page.locator('.picker-range').click();
+  await page.getByRole('button', { name: '30 d', exact: true }).click();
+  await page.waitForFunction(() => location.hash.includes('w=30d'));
+  await settled(page);
+  assert.match(await page.locator('.notice', { hasText: 'Prometheus' }).innerText(), /comes from Prometheus[^]*incidents, events, open connections and\s+policies are not in it/);
+  // What metrics cannot tell is not said to come from there.
+  await page.goto(`${url}#/policies?w=30d`);
+  await settled(page);
+  assert.equal(await page.locator('.notice', { hasText: 'Prometheus' }).count(), 0);
+  assert.deepEqual(complaints, []);
+});
+
+test('a Prometheus that does not answer is named, and is no proxy', async (t) => {
+  const { url, page } = await looking(t, { longer: true, failing: true });
+  await page.goto(`${url}#/mesh?w=7d`);
+  await settled(page);
+  const notices = (await page.locator('.notice').allInnerTexts()).join('\n');
+  assert.match(notices, /Prometheus did not answer[^]*no answer within 5 s/);
+  assert.match(notices, /1 proxy did not answer/);
+});
+
+test('without a Prometheus no window is offered that nobody could fill', async (t) => {
+  const { url, page } = await looking(t, {});
+  await page.goto(`${url}#/mesh`);
+  await settled(page);
+  await page.locator('.picker-range').click();
+  assert.equal(await page.getByRole('button', { name: '24 h', exact: true }).count(), 1);
+  assert.equal(await page.getByRole('button', { name: '7 d', exact: true }).count(), 0);
+});

@@ -7,6 +7,10 @@ pub const GROUP: &str = "ambit.dev";
 /// Prefix of the metrics that no contract names.
 pub const METRIC_PREFIX: &str = "ambit";
 
+/// Before the path of a page, in the rights of Kubernetes that let somebody read it. Without it
+/// a page would be below `/api/`, which Kubernetes lets everybody read who is known to it.
+pub const RIGHTS: &str = "/ambit.dev";
+
 /// Condition of a Pod: what its node says of its enrolment.
 pub const ENROLLED: &str = "ambit.dev/Enrolled";
 

@@ -101,6 +101,24 @@ impl Reply {
         self
     }
 
+    /// As HTTP has it: with its media type, which no browser may guess otherwise.
+    ///
+    /// # Errors
+    /// If a header field cannot be written.
+    pub fn into_response(self) -> Result<Response<Sent>, http::Error> {
+        let mut response = Response::builder()
+            .status(self.status)
+            .header(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type))
+            .header(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(headers) = response.headers_mut() {
+            headers.extend(self.headers);
+        }
+        response.body(match self.body {
+            ReplyBody::Full(bytes) => Either::Left(Full::new(bytes)),
+            ReplyBody::Stream(pieces) => Either::Right(Pieces(pieces)),
+        })
+    }
+
     /// A short text.
     pub fn text(status: StatusCode, body: impl Into<String>) -> Self {
         Self::new(status, "text/plain; charset=utf-8", body.into())
@@ -198,25 +216,18 @@ async fn serve(tcp: TcpStream, pages: Arc<dyn Pages>) {
 async fn respond(
     pages: Arc<dyn Pages>,
     request: Request<Incoming>,
-) -> Result<Response<Either<Full<Bytes>, Pieces>>, http::Error> {
+) -> Result<Response<Sent>, http::Error> {
     let (head, _body) = request.into_parts();
     let asked = Asked { method: head.method, uri: head.uri, headers: head.headers };
-    let reply = pages.answer(&asked).await;
-    let mut response = Response::builder()
-        .status(reply.status)
-        .header(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type))
-        .header(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if let Some(headers) = response.headers_mut() {
-        headers.extend(reply.headers);
-    }
-    response.body(match reply.body {
-        ReplyBody::Full(bytes) => Either::Left(Full::new(bytes)),
-        ReplyBody::Stream(pieces) => Either::Right(Pieces(pieces)),
-    })
+    pages.answer(&asked).await.into_response()
 }
 
+/// The body of an answer, on its way.
+pub type Sent = Either<Full<Bytes>, Pieces>;
+
 /// A body that comes piece by piece.
-struct Pieces(mpsc::Receiver<Bytes>);
+#[derive(Debug)]
+pub struct Pieces(mpsc::Receiver<Bytes>);
 
 impl Body for Pieces {
     type Data = Bytes;

@@ -66,6 +66,12 @@ impl Api {
         path.starts_with(PREFIX)
     }
 
+    /// The path that is answered, decoded once: what rights are asked for. None if it is none of
+    /// ours.
+    pub fn path(path: &str) -> Option<String> {
+        path.strip_prefix(PREFIX).map(|name| format!("{PREFIX}{}", parameters::decoded(name)))
+    }
+
     async fn reply(&self, asked: &Asked) -> Reply {
         if asked.method != Method::GET {
             return Reply::method_not_allowed();

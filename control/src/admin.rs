@@ -32,7 +32,7 @@ pub struct AdminPages {
     /// What was asked for at the start.
     pub config: Arc<Config>,
     /// What is remembered, and the pages that show it.
-    pub site: Website,
+    pub site: Arc<Website>,
 }
 
 impl Pages for AdminPages {

@@ -20,6 +20,7 @@ use tracing::{info, warn};
 
 use self::parts::{Parts, replica};
 use crate::config::Config;
+use crate::dashboard::Dashboard;
 use crate::engine::Tables;
 use crate::kubernetes::leader::Candidate;
 use crate::kubernetes::trust;
@@ -38,6 +39,7 @@ pub struct App;
 pub struct Running {
     address: SocketAddr,
     admin: SocketAddr,
+    dashboard: Option<SocketAddr>,
     root_pem: String,
     board: Board,
     tables: Tables,
@@ -85,8 +87,12 @@ impl App {
         let services = parts.services(&config, reported, leading.clone(), &mut registry);
         let (told, fetched) = mpsc::channel(16);
         let keeper = parts.keeper(&config, told, &mut registry);
+        let site = parts.site(&config)?;
+        let shown = leading.clone();
+        let dashboard = parts.dashboard(&config, site.clone(), shown, &mut registry).await?;
+        let dashboard_address = dashboard.as_ref().map(Dashboard::address);
         let registry = Arc::new(registry);
-        let admin = parts.admin(&config, registry.clone()).await?;
+        let admin = parts.admin(&config, registry.clone(), site).await?;
         let admin_address = admin.local_addr()?;
         let stats = parts.stats(&config, registry).await?;
 
@@ -125,9 +131,21 @@ impl App {
         ];
         tasks.extend(trust.map(tokio::spawn));
         tasks.extend(writers.map(tokio::spawn));
+        tasks.extend(dashboard.map(|shown| shown.start(stop.clone())).unwrap_or_default());
         tasks.extend(stats.map(|stats| tokio::spawn(stats.run(stop.clone()))));
-        let admin = admin_address;
-        Ok(Running { address, admin, root_pem, board, tables, stop, server, tasks, candidate })
+        let (admin, dashboard) = (admin_address, dashboard_address);
+        Ok(Running {
+            address,
+            admin,
+            dashboard,
+            root_pem,
+            board,
+            tables,
+            stop,
+            server,
+            tasks,
+            candidate,
+        })
     }
 }
 
@@ -140,6 +158,11 @@ impl Running {
     /// The address of the administrative pages.
     pub fn admin(&self) -> SocketAddr {
         self.admin
+    }
+
+    /// The address of the dashboards for others than this machine, if they are served.
+    pub fn dashboard(&self) -> Option<SocketAddr> {
+        self.dashboard
     }
 
     /// The root bundle, PEM.

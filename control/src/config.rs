@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+use crate::dashboard::options::{Options as Dashboard, OptionsError as DashboardError};
 use crate::kubernetes::waypoints::options::Options;
 use crate::limits;
 use crate::prometheus::Prometheus;
@@ -69,6 +70,11 @@ pub struct Config {
     /// 0.0.0.0:15014; without it they are asked at --admin only.
     #[arg(long, env = "CONTROL_STATS")]
     pub stats: Option<SocketAddr>,
+
+    /// The dashboards for others than this machine.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub dashboard: Dashboard,
 
     /// A host name or address by which proxies call this control plane; may be given several
     /// times. `istiod.istio-system.svc`, `localhost` and 127.0.0.1 are always there.
@@ -168,6 +174,9 @@ pub enum ConfigError {
         /// What was given.
         found: String,
     },
+    /// What would be served beyond this machine.
+    #[error(transparent)]
+    Dashboard(#[from] DashboardError),
 }
 
 impl Config {
@@ -182,6 +191,7 @@ impl Config {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 15012),
             admin: admin(),
             stats: None,
+            dashboard: Dashboard::default(),
             server_names: Vec::new(),
             cluster: "Kubernetes".to_owned(),
             network: String::new(),
@@ -221,6 +231,7 @@ impl Config {
                 return Err(ConfigError::Name { flag, found: name.clone() });
             }
         }
+        self.dashboard.plan(self.kubernetes)?;
         Ok(())
     }
 

@@ -17,6 +17,7 @@
 //! - [`node`]: the stream of each machine
 //! - [`fleet`]: what all proxies remember, and the pages that show it
 //! - [`prometheus`]: what is older than that
+//! - [`dashboard`]: those pages for others than this machine
 //! - [`status`]: what is said about each object
 //! - [`kubernetes`]: what is written to an API server
 //! - [`listen`], [`admin`]: the listeners
@@ -29,6 +30,7 @@ pub mod app;
 pub mod auth;
 pub mod ca;
 pub mod config;
+pub mod dashboard;
 pub mod deploy;
 pub mod engine;
 pub mod fleet;

@@ -122,3 +122,55 @@ pub const MAX_PROMETHEUS_ANSWER: usize = 16 << 20;
 
 /// Series of one such answer; with more, it counts as none.
 pub const MAX_PROMETHEUS_SERIES: usize = 20_000;
+
+/// Connections of readers beyond this machine at once, handshakes included; more wait in the
+/// accept queue.
+pub const MAX_DASHBOARD_CONNECTIONS: usize = 256;
+
+/// Of them, those of one address, or of one network of 64 bits; further ones are closed.
+pub const MAX_DASHBOARD_CONNECTIONS_OF_ONE: usize = 64;
+
+/// How long a reader beyond this machine may take for the head or the body of a request.
+pub const DASHBOARD_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection of such a reader lives: then its certificate is verified anew.
+pub const DASHBOARD_CONNECTION_LIFE: Duration = Duration::from_mins(2);
+
+/// Largest head of a request of such a reader, bytes: a token and a cookie have room in it.
+pub const MAX_DASHBOARD_HEAD: usize = 32 << 10;
+
+/// Largest body with which somebody signs in, bytes.
+pub const MAX_DASHBOARD_BODY: usize = 32 << 10;
+
+/// Largest file with a certificate, a key or authorities of readers, bytes.
+pub const MAX_DASHBOARD_FILE: usize = 1 << 20;
+
+/// Browsers that are signed in at once; with more, nobody signs in until one signs out or ends.
+pub const MAX_DASHBOARD_SESSIONS: usize = 1_000;
+
+/// Of them, those of one user; with more, the oldest is signed out.
+pub const MAX_DASHBOARD_SESSIONS_OF_ONE: usize = 16;
+
+/// How long a browser stays signed in at most.
+pub const DASHBOARD_SESSION_LIFE: Duration = Duration::from_hours(1);
+
+/// Accepted tokens of readers that are remembered; with more, the others are reviewed at each
+/// request.
+pub const MAX_DASHBOARD_TOKENS: usize = 1_000;
+
+/// What is remembered of each of them: which pages it may read; others are asked about at each
+/// request.
+pub const MAX_DASHBOARD_RIGHTS: usize = 64;
+
+/// How long what the API server said of a reader is not asked about again.
+pub const DASHBOARD_MEMORY: Duration = Duration::from_secs(30);
+
+/// Readers about whom the API server is asked at once; others wait, and are refused after 5 s.
+pub const MAX_DASHBOARD_REVIEWS: usize = 16;
+
+/// Tokens of one address, or of one network of 64 bits, that may be wrong in a minute; then no
+/// further one is reviewed.
+pub const MAX_DASHBOARD_FAILURES: u32 = 10;
+
+/// Addresses whose failures are counted; with more, the one that began first is forgotten.
+pub const MAX_DASHBOARD_SOURCES: usize = 4_096;

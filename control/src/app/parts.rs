@@ -32,6 +32,7 @@ use crate::ca::metrics::CaMetrics;
 use crate::ca::root::Root;
 use crate::ca::service::CaService;
 use crate::config::Config;
+use crate::dashboard::{Dashboard, Needs};
 use crate::deploy::Deployer;
 use crate::deploy::leases::Leases;
 use crate::engine::addresses::Addresses;
@@ -248,22 +249,52 @@ impl Parts {
         bound.map(Some).with_context(|| format!("cannot listen on {address}"))
     }
 
-    pub(super) async fn admin(
-        &self,
-        config: &Arc<Config>,
-        registry: Arc<Registry>,
-    ) -> Result<AdminServer> {
+    /// The pages of the fleet, and what they ask.
+    ///
+    /// # Errors
+    /// If a Prometheus is named in a way that cannot be used.
+    pub(super) fn site(&self, config: &Config) -> Result<Arc<Website>> {
         let source: Arc<dyn Source> = match config.prometheus()? {
             Some(prometheus) => Arc::new(Older::new(self.fleet.clone(), prometheus)),
             None => Arc::new(self.fleet.clone()),
         };
+        let api = Api::new(source, env!("CARGO_PKG_VERSION"), &config.cluster);
+        Ok(Arc::new(Website::new(api)))
+    }
+
+    /// The same for others than this machine, if they are asked for.
+    pub(super) async fn dashboard(
+        &self,
+        config: &Config,
+        site: Arc<Website>,
+        leading: watch::Receiver<bool>,
+        registry: &mut Registry,
+    ) -> Result<Option<Dashboard>> {
+        let Some(plan) = config.dashboard.plan(config.kubernetes)? else { return Ok(None) };
+        let between = self.root.chain();
+        let needs = Needs {
+            site,
+            client: self.client.clone(),
+            leading,
+            mesh: between.chain([self.root.pem()]).collect::<Vec<_>>().join("\n"),
+            namespace: &config.system_namespace,
+        };
+        Dashboard::open(&plan, needs, registry).await.map(Some)
+    }
+
+    pub(super) async fn admin(
+        &self,
+        config: &Arc<Config>,
+        registry: Arc<Registry>,
+        site: Arc<Website>,
+    ) -> Result<AdminServer> {
         let pages = AdminPages {
             metrics: MetricsPage(registry),
             board: self.board.clone(),
             tables: self.tables.clone(),
             world: self.world.clone(),
             config: config.clone(),
-            site: Website::new(Api::new(source, env!("CARGO_PKG_VERSION"), &config.cluster)),
+            site,
         };
         AdminServer::bind(config.admin, Arc::new(pages))
             .await

@@ -142,6 +142,10 @@ impl Source for Older {
         Box::pin(self.answers(query))
     }
 
+    fn away(&self) -> Option<&'static str> {
+        self.fleet.away()
+    }
+
     fn watch(&self) -> broadcast::Receiver<Happened> {
         self.fleet.watch()
     }

@@ -19,6 +19,7 @@ use hbone::wire::pb::istio::v1::auth::{IstioCertificateRequest, IstioCertificate
 use hyper_util::rt::TokioIo;
 use prost_types::{Struct, Value, value::Kind};
 use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
@@ -226,6 +227,17 @@ impl Mesh {
         let mut client = IstioCertificateServiceClient::new(self.channel().await);
         let answer = client.create_certificate(with_token(Request::new(request), token)).await;
         answer.map(tonic::Response::into_inner)
+    }
+
+    /// A page of the admin address.
+    pub(crate) async fn admin(&self, path: &str) -> String {
+        let mut tcp = TcpStream::connect(self.running().admin()).await.expect("connects");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        tcp.write_all(request.as_bytes()).await.expect("sent");
+        let mut heard = String::new();
+        tcp.read_to_string(&mut heard).await.expect("heard");
+        heard
     }
 
     /// Waits until the status says so.

@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
+import { access } from './api/access';
 import { seen } from './format/name';
 import { startKeys } from './keys';
 import { PAGES } from './pages';
@@ -14,9 +15,16 @@ import { Workloads } from './pages/workloads';
 import { Help } from './parts/help';
 import { Empty } from './parts/notice';
 import { Shell } from './shell';
+import { SignIn } from './sign-in';
 import { useAddress } from './state/navigate';
+import { useStore } from './state/store';
 
 export function App() {
+  const { signedOut } = useStore(access);
+  return signedOut ? <SignIn /> : <Pages />;
+}
+
+function Pages() {
   const { path } = useAddress();
   const [help, setHelp] = useState(false);
   useEffect(() => startKeys(() => setHelp(true)), []);

@@ -2,6 +2,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { about } from './api/about';
+import { access, signOut } from './api/access';
 import { health, retryNow } from './api/health';
 import { live } from './api/live';
 import { second } from './api/now';
@@ -38,6 +39,7 @@ function Side({ help }: { help: () => void }) {
   const known = useStore(about);
   const node = known?.scope === 'node';
   const chosen = useStore(theme);
+  const { name } = useStore(access);
   const here = path[0] || 'mesh';
   const nav = useRef<HTMLElement>(null);
   // On a phone the pages are a row that is wider than the screen.
@@ -58,6 +60,11 @@ function Side({ help }: { help: () => void }) {
           <button type="button" class="quiet square" title="Keyboard ( ? )" aria-label="Keyboard shortcuts" onClick={help}>
             <Icon name="help" />
           </button>
+          {name && (
+            <button type="button" class="quiet square" title={`Sign out ${seen(name)}`} aria-label={`Sign out ${seen(name)}`} onClick={() => void signOut()}>
+              <Icon name="leave" />
+            </button>
+          )}
         </span>
       </div>
       <nav aria-label="Pages" ref={nav}>
@@ -109,8 +116,10 @@ function Status() {
 
 /** Says that nobody answers, since when, and when it is tried again. */
 function Server() {
+  const { denied } = useStore(access);
   const { failingSinceMs, lastMs, error, retryMs } = useStore(health);
   useStore(second);
+  if (!failingSinceMs && denied) return <Notice tone="warning"><strong>A right is missing</strong> to see who answers: {seen(denied)}</Notice>;
   if (!failingSinceMs) return null;
   const local = Date.now();
   // A restart takes a moment; only what lasts is said.

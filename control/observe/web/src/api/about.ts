@@ -1,7 +1,8 @@
 // Who serves this page, and of what.
 import { store } from '../state/store';
 import { about as read, type About } from './answers';
-import { ask } from './client';
+import { access, denied, whenSignedIn } from './access';
+import { ApiError, ask } from './client';
 import { answered, failed } from './health';
 import { setNow } from './now';
 
@@ -16,12 +17,21 @@ export function startAbout(): void {
     (answer) => {
       setNow(answer.nowMs);
       about.set(answer);
+      denied('');
       answered();
       return 15_000;
     },
-    (error: unknown) => failed(error instanceof Error ? error.message : String(error)),
+    (error: unknown) => {
+      // The server is there, and says what is missing.
+      const missing = error instanceof ApiError && (error.status === 401 || error.status === 403);
+      if (!missing) return failed(error instanceof Error ? error.message : String(error));
+      if (error.status === 403) denied(error.message);
+      answered();
+      return 15_000;
+    },
   ).then((wait) => {
     clearTimeout(next);
+    if (access.get().signedOut) return whenSignedIn(startAbout);
     next = setTimeout(startAbout, wait);
   });
 }

@@ -1,3 +1,4 @@
+import { heard } from './access';
 import type { Read } from './shape';
 
 const BASE = '/api/v1/';
@@ -41,8 +42,9 @@ export async function ask<T>(
     throw new ApiError(late ? 'no answer within 20 s' : 'the server cannot be reached', 0, '');
   });
   const body = await response.json().catch(() => undefined);
-  if (response.ok && body !== undefined) return read(body);
   const { error, field } = (body ?? {}) as { error?: unknown; field?: unknown };
+  heard(response, typeof error === 'string' ? error : '');
+  if (response.ok && body !== undefined) return read(body);
   throw new ApiError(
     typeof error === 'string' && error ? error : `the server answered ${response.status}, not JSON`,
     response.ok ? 502 : response.status,

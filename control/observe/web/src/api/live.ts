@@ -2,6 +2,7 @@
 import { store } from '../state/store';
 import { urlOf } from './client';
 import { startAbout } from './about';
+import { whenSignedIn } from './access';
 import { answered, pause } from './health';
 import { hurry, setNow } from './now';
 import { event, incident, type Event, type Incident } from './records';
@@ -38,7 +39,7 @@ export function startLive(): void {
     mine.close();
     if (source !== mine) return;
     live.set({ ...live.get(), connected: false });
-    setTimeout(startLive, pause(failures));
+    setTimeout(() => whenSignedIn(startLive), pause(failures));
     failures += 1;
     // Whether the server is gone, or only the stream, is for this to say.
     startAbout();

@@ -23,6 +23,9 @@ export function Answer<T extends Windowed>({ of, children }: { of: Asked<T>; chi
         </Empty>
       );
     }
+    if (wrong.status === 403) {
+      return <Empty title="You may not see this page" action={<button type="button" onClick={retryNow}>Try now</button>}>{seen(wrong.message)}</Empty>;
+    }
     return (
       <Empty title="The server does not take this question" action={<><Reset /><StartOver /></>}>
         {wrong.field && !wrong.message.startsWith(`${wrong.field}:`) && <><code>{seen(wrong.field)}</code>: </>}{seen(wrong.message)}

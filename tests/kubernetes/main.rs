@@ -4,6 +4,7 @@
 mod browser;
 
 mod api;
+mod dashboard_access;
 mod enrolment;
 mod manifests;
 mod shop;

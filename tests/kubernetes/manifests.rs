@@ -64,6 +64,67 @@ fn the_chart_makes_what_the_kustomization_makes() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The same with lists of named items in the order of their names: those that a patch adds have
+/// no place of their own.
+fn in_order(mut value: Value) -> Value {
+    match &mut value {
+        Value::Array(items) => {
+            *items = std::mem::take(items).into_iter().map(in_order).collect();
+            if items.iter().all(|item| item["name"].is_string()) {
+                items.sort_by_key(|item| item["name"].to_string());
+            }
+        }
+        Value::Object(fields) => {
+            for field in fields.values_mut() {
+                *field = in_order(field.take());
+            }
+        }
+        _ => {}
+    }
+    value
+}
+
+#[test]
+#[ignore = "needs the programs of Kubernetes"]
+fn the_dashboards_are_opened_alike_and_only_where_somebody_asks() -> anyhow::Result<()> {
+    let base = kustomize("base")?;
+    let overlay = kustomize("overlays/dashboard")?;
+    let mut wanted = overlay.clone();
+    wanted.extend(kustomize("definitions")?);
+    wanted.remove(r#""Namespace" "ambit-system""#).context("a namespace")?;
+    let found = chart(&["dashboard.enabled=true"])?;
+    assert_eq!(found.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>());
+    for (name, object) in wanted {
+        assert_eq!(in_order(found[&name].clone()), in_order(object), "{name}");
+    }
+    for (name, object) in &base {
+        assert!(name == CONTROL || overlay.get(name) == Some(object), "{name} is changed");
+    }
+    // What reviews need is granted here and nowhere else.
+    let asks = |objects: &Objects| {
+        let asks = objects.iter().filter(|(_, o)| o.to_string().contains("subjectaccessreviews"));
+        asks.map(|(name, _)| name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(asks(&base), Vec::<String>::new());
+    assert_eq!(asks(&overlay), [r#""ClusterRole" "ambit-control-dashboard""#]);
+    let viewer = at(&overlay, r#""ClusterRole" "ambit-dashboard-viewer""#, "/rules")?;
+    let only = json!([{"nonResourceURLs": ["/ambit.dev/api/v1/*"], "verbs": ["get"]}]);
+    assert_eq!(viewer, &only);
+
+    let values = ["dashboard.enabled=true", "dashboard.secret=mine"];
+    let more = ["dashboard.clientCertificates=true", "control.env.DASHBOARD_AUDIENCES=a"];
+    let other = chart(&[&values[..], &more[..]].concat())?;
+    let control = at(&other, CONTROL, "/spec/template/spec")?.to_string();
+    for part in [
+        r#""secretName":"mine""#,
+        r#"{"name":"DASHBOARD_CLIENT_CA","value":"/etc/ambit/dashboard/ca.crt"}"#,
+        r#"{"name":"DASHBOARD_AUDIENCES","value":"a"}"#,
+    ] {
+        assert!(control.contains(part), "{part}: {control}");
+    }
+    Ok(())
+}
+
 #[test]
 #[ignore = "needs the programs of Kubernetes"]
 fn values_of_the_chart_change_what_they_say_and_nothing_else() -> anyhow::Result<()> {

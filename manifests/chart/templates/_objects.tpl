@@ -12,6 +12,23 @@ command and this chart: what differs between them is written here and nowhere el
 {{- else }}{}{{ end -}}
 {{- end -}}
 
+{{/* The dashboards in control's container: variables, port, files. Changes both in place. */}}
+{{- define "ambit.dashboard" -}}
+{{- $folder := "/etc/ambit/dashboard" -}}
+{{- $own := dict "DASHBOARD_LISTEN" "[::]:15018" "DASHBOARD_TOKENS" "true" "DASHBOARD_SERVICE" "ambit-dashboard" -}}
+{{- $_ := set $own "DASHBOARD_CERTIFICATE" (printf "%s/tls.crt" $folder) -}}
+{{- $_ := set $own "DASHBOARD_KEY" (printf "%s/tls.key" $folder) -}}
+{{- if .root.Values.dashboard.clientCertificates }}{{ $_ := set $own "DASHBOARD_CLIENT_CA" (printf "%s/ca.crt" $folder) }}{{ end -}}
+{{- range $name, $value := $own -}}
+{{- if not (hasKey $.extra $name) }}{{ $_ := set $.extra $name $value }}{{ end -}}
+{{- end -}}
+{{- $ips := dict "name" "POD_IPS" "valueFrom" (dict "fieldRef" (dict "fieldPath" "status.podIPs")) -}}
+{{- $_ := set .container "env" (append .container.env $ips) -}}
+{{- $_ := set .container "ports" (append .container.ports (dict "name" "https-dashboard" "containerPort" 15018)) -}}
+{{- $mount := dict "name" "dashboard" "mountPath" $folder "readOnly" true -}}
+{{- $_ := set .container "volumeMounts" (append .container.volumeMounts $mount) -}}
+{{- end -}}
+
 {{/* A container: its image, its variables, its resources. Changes it in place. */}}
 {{- define "ambit.container" -}}
 {{- $images := .root.Values.images -}}
@@ -23,6 +40,7 @@ command and this chart: what differs between them is written here and nowhere el
 {{- if eq $short "control" -}}
 {{- $_ := set $extra "WAYPOINT_IMAGE" (printf "%s/waypoint:%s" (trimSuffix "/" $images.registry) (toString $images.tag)) -}}
 {{- if .root.Values.istioWaypointClass }}{{ $_ := set $extra "ISTIO_WAYPOINT_CLASS" "true" }}{{ end -}}
+{{- if .root.Values.dashboard.enabled }}{{ include "ambit.dashboard" (dict "root" $.root "container" $.container "extra" $extra) }}{{ end -}}
 {{- end -}}
 {{- $env := list -}}
 {{- range .container.env -}}
@@ -40,6 +58,10 @@ command and this chart: what differs between them is written here and nowhere el
 {{- $pod := .pod.spec -}}
 {{- $meta := .pod.metadata -}}
 {{- range $pod.containers }}{{ include "ambit.container" (dict "root" $.root "values" $.values "container" .) }}{{ end -}}
+{{- if and .root.Values.dashboard.enabled (eq (first $pod.containers).name "control") -}}
+{{- $secret := dict "secretName" .root.Values.dashboard.secret -}}
+{{- $_ := set $pod "volumes" (append $pod.volumes (dict "name" "dashboard" "secret" $secret)) -}}
+{{- end -}}
 {{- with .root.Values.images.pullSecrets -}}
 {{- $names := list }}{{ range . }}{{ $names = append $names (dict "name" .) }}{{ end -}}
 {{- $_ := set $pod "imagePullSecrets" $names -}}

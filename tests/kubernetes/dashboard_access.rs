@@ -175,7 +175,8 @@ testbed::scenario! {
             .env("AMBIT_TOKEN", lab.token("viewer", &[])?)
             .env("AMBIT_POWERLESS_TOKEN", lab.token("other", &[])?)
             .spawn()?;
-        process.wait(Duration::from_secs(120)).await?.success()?;
+        let said = process.wait(Duration::from_secs(120)).await?.success()?;
+        assert!(said.contains("pass 2"), "both were looked at: {said}");
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ pub const AUDIENCE: &str = "ambit-dashboard";
 
 /// How the dashboards are served beyond this machine. All have one prefix, so the fields too.
 #[derive(Clone, Debug, Args, Serialize)]
+#[group(id = "dashboard")]
 #[serde(rename_all = "camelCase")]
 pub struct Options {
     /// Address of the dashboards and their API for others than this machine (HTTPS), such as

@@ -101,7 +101,8 @@ impl Reader {
 
     /// The same, of an older day.
     pub(crate) fn tls12(self) -> Self {
-        Self { versions: &[&rustls::version::TLS12], ..self }
+        static TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
+        Self { versions: TLS12, ..self }
     }
 
     pub(crate) async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {

@@ -135,6 +135,11 @@ impl Page {
         match self {
             Self::Answer => {
                 let all = crate::merge::merge(flat::borrowed(heard).cloned(), limit);
+                let mut all = serde_json::to_value(all)?;
+                // The frame says them, and no object may say a thing twice.
+                for of_frame in ["fromMs", "toMs", "stepMs", "oldestMs"] {
+                    all.as_object_mut().and_then(|all| all.remove(of_frame));
+                }
                 Framed::of(heard, all)
             }
             Self::Mesh(group) => Framed::of(heard, graph::graph(heard, *group)),

@@ -41,6 +41,9 @@ pub enum RunError {
         /// What there is.
         running: Vec<String>,
     },
+    /// More than one, and none was named.
+    #[error("several runs are up: {}", .0.join(", "))]
+    Several(Vec<String>),
     /// No pod or node of that name.
     #[error("run {run} has no pod or node {wanted:?}; it has: {}", or_none(.known))]
     NoSuchPlace {
@@ -101,16 +104,16 @@ pub fn runs() -> Vec<Run> {
 /// The run called `name`, or the only one that is up.
 ///
 /// # Errors
-/// `NotRunning` with the names that there are.
+/// `NotRunning` with the names that there are; `Several` if none was named.
 pub fn find(name: Option<&str>) -> Result<Run, RunError> {
     let mut all = runs();
-    let running = all.iter().map(|run| run.name.clone()).collect();
+    let running: Vec<String> = all.iter().map(|run| run.name.clone()).collect();
     match name {
         Some(name) => all.retain(|run| run.name == name),
-        None if all.len() > 1 => all.clear(),
+        None if all.len() > 1 => return Err(RunError::Several(running)),
         None => {}
     }
-    let wanted = name.unwrap_or("the only one").to_owned();
+    let wanted = name.unwrap_or_default().to_owned();
     all.pop().ok_or(RunError::NotRunning { wanted, running })
 }
 

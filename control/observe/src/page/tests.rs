@@ -330,3 +330,28 @@ fn addresses_of_pages() {
     }
     assert!(Page::at("mesh", Some("colour")).expect("a page").is_err());
 }
+
+#[test]
+fn no_page_says_a_thing_twice() {
+    let edges = vec![edge(key("source"), opened(1))];
+    let heard = [heard("a", "ztunnel", edges, State::default())];
+    for path in [
+        "answer",
+        "mesh",
+        "nodes",
+        "nodes/a",
+        "workloads",
+        "workloads/shop/web",
+        "waypoints",
+        "policies",
+        "certificates",
+        "incidents",
+        "events",
+        "connections",
+    ] {
+        let page = Page::at(path, None).and_then(Result::ok).expect(path);
+        let text = page.json(&heard, 100).expect("JSON");
+        let text = String::from_utf8(text).expect("text");
+        assert_eq!(text.matches("\"fromMs\"").count(), 1, "{path}: {text}");
+    }
+}

@@ -8,7 +8,7 @@ use serde_json::json;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Neither certificate, token nor session.
-    #[error("sign in: no client certificate, token or session came with the request")]
+    #[error("no client certificate, token or session came with the request; sign in")]
     Nobody,
     /// Two tokens, or one that can be none.
     #[error("the request has no single bearer token of at most 16 KiB")]

@@ -22,7 +22,7 @@ test('a page asks to sign in, comes back to its address, and asks again after si
   const deep = `${url}#/nodes?w=1h`;
   await page.goto(deep);
   await page.waitForSelector('.sign-in');
-  assert.match(await page.locator('.sign-in').innerText(), /Sign in[^]*sign in: no client certificate, token or session/);
+  assert.match(await page.locator('.sign-in').innerText(), /Sign in[^]*no client certificate, token or session/);
   await signIn(page, 'no-token');
   await page.waitForSelector('.sign-in [role=alert] .icon');
   assert.match(await page.locator('.sign-in [role=alert]').innerText(), /does not accept this token for the audience ambit-dashboard/);

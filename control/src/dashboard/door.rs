@@ -2,6 +2,7 @@
 //!
 //! The pages themselves hold no data, and are for everybody who can connect; the API is not.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -271,7 +272,8 @@ fn encoded(name: &str) -> HeaderValue {
         if byte.is_ascii_graphic() && byte != b'%' {
             text.push(char::from(byte));
         } else {
-            text.push_str(&format!("%{byte:02X}"));
+            // Writing to a text cannot fail.
+            let _ = write!(text, "%{byte:02X}");
         }
     }
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))

@@ -114,7 +114,7 @@ async fn respond(
     let mut reply = if head.method == Method::POST {
         match whole(body).await {
             Ok(body) => door.post(head.uri.path(), &head.headers, body, &from).await,
-            Err(refused) => refused,
+            Err((status, text)) => Reply::text(status, text).with(header::CONNECTION, "close"),
         }
     } else {
         let asked = Asked { method: head.method, uri: head.uri, headers: head.headers };
@@ -125,14 +125,13 @@ async fn respond(
     reply.into_response()
 }
 
-async fn whole(body: Incoming) -> Result<Bytes, Reply> {
+/// The body, or the status and the words of a refusal.
+async fn whole(body: Incoming) -> Result<Bytes, (StatusCode, &'static str)> {
     let body = Limited::new(body, limits::MAX_DASHBOARD_BODY).collect();
-    let refused =
-        |status, text: &str| Err(Reply::text(status, text).with(header::CONNECTION, "close"));
     match tokio::time::timeout(limits::DASHBOARD_HEAD_TIMEOUT, body).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(_)) => refused(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long\n"),
-        Err(_) => refused(StatusCode::REQUEST_TIMEOUT, "the body takes too long\n"),
+        Ok(Err(_)) => Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is too long\n")),
+        Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "the body takes too long\n")),
     }
 }
 

@@ -162,7 +162,7 @@ pub(crate) async fn ask_on(
 ) {
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
     for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
+        head.extend([name, ": ", value, "\r\n"]);
     }
     let length = body.len();
     let request = format!("{head}content-length: {length}\r\nconnection: close\r\n\r\n{body}");

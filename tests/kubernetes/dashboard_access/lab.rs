@@ -17,7 +17,7 @@ pub(crate) const AMBIT: &str = env!("CARGO_BIN_EXE_ambit");
 /// More than a change takes; less than anybody waits.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// What the API server said counts for so long: our memory, its own of 10 s, and a margin.
-pub(crate) const FORGOTTEN: Duration = Duration::from_secs(60);
+pub(crate) const FORGOTTEN: Duration = Duration::from_mins(1);
 pub(crate) const NAMESPACE: &str = "ambit-system";
 /// Where the dashboards are, by the name in their certificate.
 pub(crate) const ORIGIN: &str = "https://localhost:15018";
@@ -198,7 +198,7 @@ impl Lab {
     }
 
     /// What control counts at its admin address.
-    pub(crate) fn metrics(&self) -> anyhow::Result<String> {
+    pub(crate) fn metrics() -> anyhow::Result<String> {
         let output = Command::new("curl")
             .args(["-sSf", "--max-time", "5", "http://127.0.0.1:15016/metrics"])
             .output()?;

@@ -34,8 +34,9 @@ pub(super) async fn enrolled(target: &Target) -> anyhow::Result<Vec<String>> {
     Ok(found)
 }
 
-/// Removes everything, the programs first: an agent that goes takes the CNI plugin from its
-/// node, and asks the API server for that.
+/// Removes everything, the programs first, and their rights when they are gone: an agent that
+/// goes takes the CNI plugin from its node, and asks the API server for that; control gives up
+/// its Lease.
 ///
 /// # Errors
 /// What stays, and why.
@@ -46,7 +47,7 @@ pub(super) async fn remove(target: &Target, bundle: &Bundle) -> anyhow::Result<(
         if target.delete(object).await? {
             println!("removed   {}", bundle::name(object));
         }
-        if object["kind"] == "DaemonSet" {
+        if object["kind"] == "DaemonSet" || object["kind"] == "Deployment" {
             gone(target, object).await?;
         }
     }

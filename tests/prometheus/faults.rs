@@ -1,7 +1,7 @@
 //! Faults, one for each alert, brought about as they come about.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
 use hbone::ca::CaClient;
@@ -20,6 +20,8 @@ use testbed::mesh::PATIENCE;
 use crate::callers::{Client, POLICIES, caller};
 use crate::lab::{Lab, again, talk};
 
+/// Of a certificate, and more.
+const LIFE: Duration = Duration::from_secs(90);
 const HOUR: Duration = Duration::from_hours(1);
 
 /// A connection that is open while its pod is enrolled.
@@ -214,9 +216,20 @@ pub(crate) async fn no_waypoint(lab: &Lab) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Control dies.
+/// Control dies, and nobody renews a certificate.
 pub(crate) async fn no_control(lab: &Lab) -> anyhow::Result<()> {
-    Ok(lab.mesh.control().kill().await?)
+    lab.mesh.control().kill().await?;
+    let (node, identity) = (lab.client.ztunnel()?, lab.client.identity());
+    let of = [("identity", identity.as_str())];
+    eventually("a certificate is in its last quarter", LIFE, async || {
+        let metrics = node.metrics().await.unwrap_or_default();
+        let at =
+            |name: &str| metrics.sum(&format!("ambit_certificate_{name}_timestamp_seconds"), &of);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        (at("expiry") - now) / (at("expiry") - at("start")) < 0.25
+    })
+    .await?;
+    Ok(())
 }
 
 /// A ztunnel starts while there is no control.

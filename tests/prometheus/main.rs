@@ -46,7 +46,7 @@ const WARM: Duration = Duration::from_secs(40);
 
 testbed::scenario! {
     #[ignore = "needs Prometheus, and minutes"]
-    within 240;
+    within 320;
     async fn every_query_has_data_and_every_alert_its_fault(bed: Testbed) -> anyhow::Result<()> {
         let lab = Lab::open(&bed).await?;
         let prometheus = Prometheus::start(&bed, &lab.targets()).await?;

@@ -217,10 +217,12 @@ fn join(heard: &mut [Heard], newer: Vec<Heard>, checked: &Checked) {
 /// Metrics have no port, and a waypoint's have its name only if that is how it is scraped. What
 /// the rings know of the same connections tells them, so that a link is one link.
 fn complete(answer: &mut Answer, heard: &[Heard]) {
-    type Ends<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str);
+    // A waypoint has the port that was called, node proxies that of the program.
+    type Ends<'a> = (bool, &'a str, &'a str, &'a str, &'a str, &'a str);
     fn ends(key: &EdgeKey) -> Ends<'_> {
         let (source, destination) = (key.source.as_ref(), key.destination.as_ref());
         (
+            key.reporter == "waypoint",
             source.map_or("", |party| &party.namespace),
             source.map_or("", |party| &party.workload),
             destination.map_or("", |party| &party.namespace),
